@@ -1,0 +1,390 @@
+/**
+ * Everything that can answer a request is an `Llm`: a provider endpoint, an echelon, a task group, a pool, a
+ * wrapper, the router. There is this one contract, and all else is composition.
+ *
+ * - `call` succeeds at commit: the first output has arrived, or for a buffered reply all of it. Until then
+ *   every policy acts on `call` as on any Effect; streams have no second code path.
+ * - The scope of a call ends at completion. A stream ends completed, failed or cancelled, and never otherwise:
+ *   a truncated answer is never a success.
+ *
+ * @since 0.1.0
+ */
+import * as Cause from "effect/Cause"
+import * as Channel from "effect/Channel"
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import { dual } from "effect/Function"
+import type * as Pull from "effect/Pull"
+import * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import * as Attempt from "./Attempt.ts"
+import * as Capability from "./Capability.ts"
+import * as LlmError from "./LlmError.ts"
+import * as LlmReply from "./LlmReply.ts"
+import * as LlmRequest from "./LlmRequest.ts"
+import * as Part from "./Part.ts"
+import * as Usage from "./Usage.ts"
+
+/**
+ * Something that answers requests.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Llm {
+  readonly id: string
+  readonly capabilities: Capability.Capabilities
+  readonly call: (request: LlmRequest.LlmRequest) => Effect.Effect<LlmReply.LlmReply, LlmError.LlmError, Scope.Scope>
+}
+
+/**
+ * The parts of one answer as an instance delivers them: non-empty batches, then the end.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Source = Pull.Pull<readonly [Part.Part, ...Array<Part.Part>], LlmError.LlmError>
+
+/**
+ * Options of `make`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options {
+  readonly id: string
+  /** The model's name as the route shows it. @default id */
+  readonly model?: string | undefined
+  readonly capabilities?: Capability.Capabilities | undefined
+  readonly prices?: Usage.Prices | undefined
+  /**
+   * Sends the request and gives the parts. It runs, and the parts are pulled, inside the attempt's scope;
+   * what it forks goes there (`Effect.forkIn(attempt.scope)`), since a child fiber would die at commit. What
+   * it acquires must abort synchronously when the scope closes. It calls `attempt.touch` for provider events
+   * that give no part.
+   *
+   * A source fails with an `LlmError`, or ends; one that ends without a `finish` part is truncated.
+   */
+  readonly open: (
+    request: LlmRequest.LlmRequest,
+    attempt: Attempt.Attempt,
+    /** Says that a field of the request could not be said in this protocol and was left out. */
+    dropped: (field: string) => void
+  ) => Effect.Effect<Source, LlmError.LlmError, Scope.Scope>
+}
+
+/**
+ * Makes an instance: the only kind of `Llm` that talks to something, and the only place where a reply is
+ * sealed.
+ *
+ * **Details** One attempt, one scope, one seal. The route entry, commit, the clocks, the three endings and
+ * the cost are kept here, so that `open` has nothing to do but ask.
+ *
+ * @example
+ * ```ts
+ * import { Cause, Effect } from "effect"
+ * import { Llm } from "@echelon/core"
+ *
+ * const echo = Llm.make({
+ *   id: "echo",
+ *   open: () =>
+ *     Effect.sync(() => {
+ *       let sent = false
+ *       return Effect.suspend(() => {
+ *         if (sent) return Cause.done()
+ *         sent = true
+ *         return Effect.succeed([
+ *           { type: "text-delta", id: "0", delta: "hello" },
+ *           { type: "finish", reason: "stop", usage: { inputTokens: {}, outputTokens: {} } }
+ *         ] as const)
+ *       })
+ *     })
+ * })
+ *
+ * const answer = await Effect.runPromise(Llm.generate(echo, { prompt: "hi" }))
+ * console.assert(answer.text === "hello")
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = (options: Options): Llm => {
+  const { capabilities = Capability.unknown, id, model = id, prices } = options
+  const run = (request: LlmRequest.LlmRequest, attempt: Attempt.Attempt) =>
+    Effect.flatMap(Clock.Clock, (clock) => {
+      const entry = request.recorder.begin({
+        instance: id,
+        model,
+        echelon: request.echelon,
+        now: clock.currentTimeMillisUnsafe()
+      })
+      attempt.onSettle((outcome) => {
+        entry.endedAt = clock.currentTimeMillisUnsafe()
+        entry.outcome = outcome._tag === "Completed" ? "completed" : outcome._tag === "Failed" ? "failed" : "cancelled"
+        if (outcome._tag === "Failed") entry.reason = outcome.error.reason._tag
+        if (outcome._tag === "Completed") {
+          entry.usage = outcome.usage
+          entry.cost = Usage.cost(outcome.usage, prices)
+          if (entry.cost !== undefined) request.budget.spend(entry.cost)
+        }
+      })
+      const seal = new Seal(id, request, attempt, clock, () => {
+        entry.firstOutputAt ??= clock.currentTimeMillisUnsafe()
+      })
+      return Effect.mapError(
+        Effect.flatMap(
+          options.open(request, attempt, (field) => entry.dropped.push(field)),
+          (source) => seal.commit(source)
+        ),
+        (error) => seal.name(error)
+      )
+    })
+  return {
+    id,
+    capabilities,
+    call: (request) => {
+      const joined = request.attempt
+      return joined === undefined
+        ? Attempt.open(Attempt.optionsOf(request), (attempt) => run(request, attempt))
+        : run(request, joined)
+    }
+  }
+}
+
+/** Commit and the three endings of one reply. */
+class Seal {
+  private readonly id: string
+  private readonly request: LlmRequest.LlmRequest
+  private readonly attempt: Attempt.Attempt
+  private readonly clock: Clock.Clock
+  private readonly onOutput: () => void
+  private delivered: Array<string> = []
+  private hasOutput = false
+  private used = false
+
+  constructor(
+    id: string,
+    request: LlmRequest.LlmRequest,
+    attempt: Attempt.Attempt,
+    clock: Clock.Clock,
+    onOutput: () => void
+  ) {
+    this.id = id
+    this.request = request
+    this.attempt = attempt
+    this.clock = clock
+    this.onOutput = onOutput
+  }
+
+  /** Says which instance failed. */
+  name(error: LlmError.LlmError): LlmError.LlmError {
+    return error.instance === undefined ? LlmError.update(error, { instance: this.id }) : error
+  }
+
+  /** Pulls until the reply commits: at first output, or at the finish part. */
+  commit(source: Source): Effect.Effect<LlmReply.LlmReply, LlmError.LlmError> {
+    const held: Array<Part.Part> = []
+    const onBatch = (batch: ReadonlyArray<Part.Part>): Effect.Effect<LlmReply.LlmReply, LlmError.LlmError> => {
+      const taken = this.take(batch)
+      if (taken instanceof LlmError.LlmError) return Effect.fail(taken)
+      for (const part of taken) held.push(part)
+      const last = held[held.length - 1]
+      const finished = last?.type === "finish"
+      if (finished && !this.hasOutput && last.reason === "content-filter")
+        return Effect.fail(LlmError.make({ reason: { _tag: "ContentPolicy" } }))
+      if (!finished && (this.request.commit === "finish" || !this.hasOutput)) return pulled
+      this.attempt.commit()
+      return Effect.succeed({
+        parts: this.parts(held, source),
+        route: Effect.map(Clock.currentTimeMillis, (now) => this.request.recorder.snapshot(now)),
+        attempt: this.attempt
+      })
+    }
+    const pulled: Effect.Effect<LlmReply.LlmReply, LlmError.LlmError> = Effect.matchCauseEffect(source, {
+      onSuccess: onBatch,
+      onFailure: (cause) => Effect.failCause(this.truncated(cause))
+    })
+    return pulled
+  }
+
+  /**
+   * Marks what a batch means. Gives the parts up to the finish part, since nothing may follow it, or the
+   * failure that the batch holds.
+   */
+  private take(batch: ReadonlyArray<Part.Part>): ReadonlyArray<Part.Part> | LlmError.LlmError {
+    this.attempt.touch()
+    for (let i = 0; i < batch.length; i++) {
+      const part = batch[i] as Part.Part
+      if (part.type === "error")
+        return LlmError.isLlmError(part.error)
+          ? part.error
+          : LlmError.make({ reason: { _tag: "Unknown" }, detail: "the stream reported an error" })
+      if (part.type === "finish") {
+        if (part.reason === "error")
+          return LlmError.make({ reason: { _tag: "ProviderError" }, detail: "the model ended with an error" })
+        return i === batch.length - 1 ? batch : batch.slice(0, i + 1)
+      }
+      if (!this.hasOutput && Part.isOutput(part)) {
+        this.hasOutput = true
+        this.onOutput()
+        this.attempt.firstOutput()
+      }
+    }
+    return batch
+  }
+
+  /** A source that ends before its finish part was cut off. */
+  private truncated(cause: Cause.Cause<LlmError.LlmError | Cause.Done<void>>): Cause.Cause<LlmError.LlmError> {
+    const failure = cause.reasons.find(Cause.isFailReason)
+    return failure !== undefined && Cause.isDone(failure.error)
+      ? Cause.fail(LlmError.make({ reason: { _tag: "MalformedOutput" }, detail: "the answer ended without a finish" }))
+      : (cause as Cause.Cause<LlmError.LlmError>)
+  }
+
+  /** The parts, once: what was held until commit, then the rest. */
+  private parts(held: ReadonlyArray<Part.Part>, source: Source): Stream.Stream<Part.Part, LlmError.LlmError> {
+    const attempt = this.attempt
+    let first: ReadonlyArray<Part.Part> | undefined = held
+    const next: Source = Effect.suspend(() => {
+      if (first !== undefined) {
+        const batch = first
+        first = undefined
+        const outcome = attempt.outcome()
+        return outcome === undefined ? this.deliver(batch) : Effect.fail(this.refuse(outcome))
+      }
+      const outcome = attempt.outcome()
+      if (outcome?._tag === "Completed") return Cause.done()
+      return Effect.matchCauseEffect(attempt.run(source), {
+        onSuccess: (batch) => {
+          const taken = this.take(batch)
+          return taken instanceof LlmError.LlmError
+            ? Effect.failCause(this.broken(Cause.fail(taken)))
+            : this.deliver(taken)
+        },
+        onFailure: (cause) => Effect.failCause(this.broken(cause))
+      })
+    })
+    return Stream.fromChannel(
+      Channel.fromTransform((_: Pull.Pull<unknown, unknown, unknown>, scope) =>
+        Effect.suspend((): Effect.Effect<Source> => {
+          if (this.used) return Effect.succeed(Effect.fail(this.refuse(attempt.outcome() ?? { _tag: "Cancelled" })))
+          this.used = true
+          return Effect.as(
+            Scope.addFinalizer(
+              scope,
+              Effect.sync(() => void attempt.settle({ _tag: "Cancelled" }))
+            ),
+            next
+          )
+        })
+      )
+    )
+  }
+
+  private deliver(batch: ReadonlyArray<Part.Part>): Source {
+    for (const part of batch) if (part.type === "text-delta") this.delivered.push(part.delta)
+    const last = batch[batch.length - 1]
+    if (last?.type === "finish") this.attempt.settle({ _tag: "Completed", usage: Usage.fromFinish(last.usage) })
+    return Effect.succeed(batch as readonly [Part.Part, ...Array<Part.Part>])
+  }
+
+  private refuse(outcome: Attempt.Outcome): LlmError.LlmError {
+    return LlmError.update(Attempt.errorOf(outcome), {
+      instance: this.id,
+      route: this.request.recorder.snapshot(this.clock.currentTimeMillisUnsafe()),
+      delivered: this.delivered.join("")
+    })
+  }
+
+  /** Ends a committed reply that broke, with what was delivered and the route behind it. */
+  private broken(cause: Cause.Cause<LlmError.LlmError | Cause.Done<void>>): Cause.Cause<LlmError.LlmError> {
+    const settled = Attempt.settleCause(this.attempt, this.truncated(cause))
+    const failure = settled.reasons.find(Cause.isFailReason)
+    if (failure === undefined) return settled
+    const outcome = this.attempt.outcome()
+    return Cause.fail(this.refuse(outcome?._tag === "Cancelled" ? outcome : { _tag: "Failed", error: failure.error }))
+  }
+}
+
+/**
+ * Answers an input and waits for the whole answer.
+ *
+ * **Details** Runs with `commit = "finish"`: nobody has seen output yet, so every failure may start over. The
+ * provider is asked for a buffered reply.
+ *
+ * **Errors** `LlmError` with the whole route.
+ *
+ * @since 0.1.0
+ * @category running
+ */
+export const generate: {
+  (input: LlmRequest.Input): (self: Llm) => Effect.Effect<LlmReply.Answer, LlmError.LlmError>
+  (self: Llm, input: LlmRequest.Input): Effect.Effect<LlmReply.Answer, LlmError.LlmError>
+} = dual(
+  2,
+  (self: Llm, input: LlmRequest.Input): Effect.Effect<LlmReply.Answer, LlmError.LlmError> =>
+    Effect.flatMap(LlmRequest.make(input, { stream: false, commit: "finish" }), (request) =>
+      withRoute(
+        request,
+        Effect.scoped(
+          Effect.flatMap(self.call(request), (reply) =>
+            Effect.flatMap(Stream.runCollect(reply.parts), (parts) =>
+              Effect.map(reply.route, (route) => LlmReply.toAnswer(parts, route))
+            )
+          )
+        )
+      )
+    )
+)
+
+/**
+ * Answers an input part by part.
+ *
+ * **Details** The stream starts at commit. Ending it early, or interrupting whoever reads it, closes the
+ * connection and gives back all that the call held.
+ *
+ * **Errors** `LlmError` with the route so far and, after commit, the text delivered.
+ *
+ * @since 0.1.0
+ * @category running
+ */
+export const stream: {
+  (input: LlmRequest.Input): (self: Llm) => Stream.Stream<Part.Part, LlmError.LlmError>
+  (self: Llm, input: LlmRequest.Input): Stream.Stream<Part.Part, LlmError.LlmError>
+} = dual(
+  2,
+  (self: Llm, input: LlmRequest.Input): Stream.Stream<Part.Part, LlmError.LlmError> =>
+    Stream.unwrap(Effect.map(open(self, input), (reply) => reply.parts))
+)
+
+/**
+ * Opens a streamed reply: the parts and, when they have ended, the route.
+ *
+ * @since 0.1.0
+ * @category running
+ */
+export const open = (
+  self: Llm,
+  input: LlmRequest.Input
+): Effect.Effect<LlmReply.LlmReply, LlmError.LlmError, Scope.Scope> =>
+  Effect.flatMap(LlmRequest.make(input, { stream: true, commit: "first_output" }), (request) =>
+    withRoute(request, self.call(request))
+  )
+
+/**
+ * Gives errors the route of their request, unless they have one.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const withRoute = <A, R>(
+  request: LlmRequest.LlmRequest,
+  effect: Effect.Effect<A, LlmError.LlmError, R>
+): Effect.Effect<A, LlmError.LlmError, R> =>
+  Effect.catch(effect, (error) =>
+    error.route !== undefined
+      ? Effect.fail(error)
+      : Effect.flatMap(Clock.currentTimeMillis, (now) =>
+          Effect.fail(LlmError.update(error, { route: request.recorder.snapshot(now) }))
+        )
+  )

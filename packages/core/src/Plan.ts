@@ -1,0 +1,301 @@
+/**
+ * What a configuration describes, as data. One interpreter turns a plan into an `Llm`; `check`, `explain` and
+ * the simulator read the same plan. Nothing reads raw configuration after it became a plan.
+ *
+ * Times are milliseconds here, names are references into the `Root` that holds them.
+ *
+ * @since 0.1.0
+ */
+import type * as Redacted from "effect/Redacted"
+import type * as Capability from "./Capability.ts"
+import type * as Clocks from "./Clocks.ts"
+import type * as LlmRequest from "./LlmRequest.ts"
+import type * as Usage from "./Usage.ts"
+
+/**
+ * One account at one provider endpoint. The core carries it; only `InstanceFactory` reads it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Provider {
+  readonly name: string
+  /** A row of the provider table. */
+  readonly kind: string
+  readonly baseUrl: string | undefined
+  readonly credentials: ReadonlyArray<Credential>
+  readonly headers: Readonly<Record<string, Redacted.Redacted>>
+  readonly query: Readonly<Record<string, Redacted.Redacted>>
+  readonly organization: string | undefined
+  readonly project: string | undefined
+  readonly apiVersion: string | undefined
+  readonly deployment: string | undefined
+  readonly region: string | undefined
+  /** An alias of `models`. */
+  readonly defaultModel: string | undefined
+  readonly connectTimeout: number
+  readonly maxConnections: number
+  readonly keepAlive: number
+  readonly maxResponseBytes: number
+  readonly maxEventBytes: number
+  readonly maxCooldown: number
+  readonly limitScope: "model" | "credential" | "provider"
+  readonly healthCheck: "models" | "ping" | "none" | undefined
+  readonly models: Readonly<Record<string, Model>>
+}
+
+/**
+ * A credential of a provider. `key` is undefined when the provider needs none.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Credential {
+  /** Empty for the one credential of a provider that states no `[[credentials]]`. */
+  readonly name: string
+  readonly key: Redacted.Redacted | undefined
+  readonly weight: number
+}
+
+/**
+ * A model as a provider's file describes it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Model {
+  /** The name on the wire. */
+  readonly model: string
+  readonly capabilities: Capability.Capabilities
+  readonly prices: Usage.Prices | undefined
+  readonly weight: number
+  readonly limits: Limits
+}
+
+/**
+ * Limits of an instance or an echelon; `undefined` means none.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Limits {
+  readonly concurrency: number | undefined
+  readonly rpm: number | undefined
+  readonly tpm: number | undefined
+  readonly rpd: number | undefined
+}
+
+/**
+ * One model at one provider endpoint with one credential.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Instance {
+  readonly _tag: "Instance"
+  /** `openai-gpt4`, or `openai-gpt4@name` when the provider has several credentials. */
+  readonly name: string
+  readonly provider: Provider
+  readonly credential: Credential
+  /** The alias in the provider's file. */
+  readonly alias: string
+  readonly model: Model
+}
+
+/**
+ * Instances of equal rank in a task group, with their limits, clocks and defaults.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Echelon {
+  readonly _tag: "Echelon"
+  /** `echelon1`. */
+  readonly name: string
+  /** The group it stands in. */
+  readonly group: string
+  /** Instance names, resolved: a bare name over several credentials has become all of them. */
+  readonly instances: ReadonlyArray<string>
+  /** Lower first. */
+  readonly priority: number
+  readonly limits: Limits
+  readonly clocks: Clocks.Clocks
+  readonly maxRetries: number
+  readonly settings: LlmRequest.Settings
+  readonly rotation: Rotation
+  readonly upstream: "as_asked" | "stream"
+  readonly hedge: Hedge | undefined
+}
+
+/**
+ * When a second instance is asked beside a slow first one.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Hedge {
+  readonly percentile: number
+  readonly minDelay: number
+  readonly budget: number
+}
+
+/**
+ * How a pool picks among the instances of a tier.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Rotation =
+  | "round_robin"
+  | "weighted"
+  | "random"
+  | "priority"
+  | "least_busy"
+  | "shortest_delay"
+  | "p2c"
+  | "latency"
+  | "cost"
+  | "usage"
+  | "sticky"
+
+/**
+ * Settings of the circuit breakers of a group, one per instance in it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Breaker {
+  readonly failureThreshold: number
+  readonly recoveryTime: number
+  readonly maxRecoveryTime: number
+  readonly halfOpenRequests: number
+  readonly failureRate: number | undefined
+  readonly window: number
+  readonly minimumRequests: number
+  readonly slowCall: number | undefined
+  readonly slowRate: number
+}
+
+/**
+ * What a group does when an attempt fails.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface GroupFallback {
+  readonly strategy: "echelon_down" | "none"
+  /** `group.echelonN` in the order in which they are tried after the first. */
+  readonly echelons: ReadonlyArray<string>
+  /** How many echelons may be tried, the first included. */
+  readonly maxAttempts: number
+  readonly retryDelay: number
+  readonly retryMaxDelay: number
+  readonly maxTotalAttempts: number | undefined
+  readonly maxRetryAfterWait: number
+  readonly contentPolicyFallback: boolean
+  readonly onInterrupt: ReadonlyArray<LlmRequest.OnInterrupt>
+  readonly commit: LlmRequest.Commit
+  readonly breaker: Breaker
+}
+
+/**
+ * Ordered echelons.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface TaskGroup {
+  readonly _tag: "TaskGroup"
+  readonly name: string
+  readonly description: string | undefined
+  /** By priority, lowest number first. */
+  readonly echelons: ReadonlyArray<Echelon>
+  readonly fallback: GroupFallback
+}
+
+/**
+ * What rotates requests over the instances of its task groups.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Pool {
+  readonly _tag: "Pool"
+  readonly name: string
+  readonly description: string | undefined
+  readonly taskGroups: ReadonlyArray<string>
+  readonly rotation: Rotation
+  readonly fallback: {
+    readonly strategy: "instance_rotation" | "none"
+    /** Different instances of a tier a request may try. */
+    readonly maxInstanceAttempts: number
+    readonly maxEjected: number
+  }
+  readonly healthCheck: {
+    readonly interval: number
+    readonly failureThreshold: number
+    readonly recoveryTime: number
+    readonly active: boolean
+    readonly budgetPerHour: number
+  }
+  readonly retryBudget: { readonly ratio: number; readonly minPerSecond: number }
+  readonly rateLimit:
+    | { readonly algorithm: "token_bucket"; readonly bucketSize: number; readonly refillRate: number }
+    | { readonly algorithm: "sliding_window"; readonly limit: number; readonly window: number }
+    | undefined
+  readonly sticky: { readonly loadBound: number; readonly ttl: number }
+  readonly slowStart: { readonly duration: number; readonly minShare: number }
+  readonly cache: { readonly ttl: number; readonly capacity: number } | undefined
+  readonly coalesce: boolean
+}
+
+/**
+ * A named front to a pool or a task group.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Wrapper {
+  readonly _tag: "Wrapper"
+  readonly name: string
+  readonly description: string | undefined
+  readonly target: { readonly kind: "pool" | "group"; readonly name: string }
+  /** The time a request may take until commit, queueing included. */
+  readonly requestTimeout: number | undefined
+  readonly maxConcurrentRequests: number | undefined
+  readonly queueSize: number
+  readonly tenants: Readonly<Record<string, number>>
+  readonly healthCheck: { readonly enabled: boolean; readonly interval: number | undefined }
+  readonly metrics: boolean
+  readonly alerting: boolean
+}
+
+/**
+ * One thing a configuration describes.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Plan = Instance | Echelon | TaskGroup | Pool | Wrapper
+
+/**
+ * Everything a configuration describes, by name.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Root {
+  readonly providers: Readonly<Record<string, Provider>>
+  readonly instances: Readonly<Record<string, Instance>>
+  /** Instances whose credential is not set, with the variable to set. */
+  readonly disabled: Readonly<Record<string, string>>
+  readonly groups: Readonly<Record<string, TaskGroup>>
+  readonly pools: Readonly<Record<string, Pool>>
+  readonly wrappers: Readonly<Record<string, Wrapper>>
+  readonly routing: {
+    readonly defaultWrapper: string | undefined
+    readonly defaultPool: string | undefined
+    readonly defaultProvider: string | undefined
+  }
+  readonly shutdownGrace: number
+}

@@ -1,0 +1,129 @@
+/**
+ * The ordered record of the attempts behind a reply or an error. It holds names, reasons and times, never
+ * a word of the prompt or of the answer.
+ *
+ * @since 0.1.0
+ */
+import type * as LlmError from "./LlmError.ts"
+import type * as Usage from "./Usage.ts"
+
+/**
+ * How an attempt stands: `open` until it has ended.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Outcome = "open" | "completed" | "failed" | "cancelled"
+
+/**
+ * One request sent to one instance. Times are milliseconds.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Entry {
+  readonly instance: string
+  readonly model: string
+  /** `group.echelonN`, when the instance was reached through one. */
+  readonly echelon: string | undefined
+  readonly outcome: Outcome
+  readonly reason: LlmError.ReasonTag | undefined
+  /** Since the epoch, by Effect's `Clock`. */
+  readonly startedAt: number
+  /** From start to first output. */
+  readonly firstOutputMs: number | undefined
+  /** From start to end; to now while `open`. */
+  readonly elapsedMs: number
+  readonly usage: Usage.Usage | undefined
+  /** USD, when prices and usage are known. */
+  readonly cost: number | undefined
+  /** What could not be said in the provider's protocol and was left out, by field. */
+  readonly dropped: ReadonlyArray<string>
+}
+
+/**
+ * Every attempt of one request, in order.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Route = ReadonlyArray<Entry>
+
+/**
+ * An entry while its attempt is under way.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Open {
+  outcome: Outcome
+  reason: LlmError.ReasonTag | undefined
+  firstOutputAt: number | undefined
+  endedAt: number | undefined
+  usage: Usage.Usage | undefined
+  cost: number | undefined
+  dropped: Array<string>
+}
+
+/**
+ * Collects the attempts of one request. One recorder belongs to one request.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Recorder {
+  /** Starts an entry; the attempt that owns it fills it in. */
+  readonly begin: (options: {
+    readonly instance: string
+    readonly model: string
+    readonly echelon: string | undefined
+    readonly now: number
+  }) => Open
+  /** The route so far. `now` is used for entries still open. */
+  readonly snapshot: (now: number) => Route
+  readonly size: () => number
+}
+
+/**
+ * Makes an empty recorder.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const makeRecorder = (): Recorder => {
+  const entries: Array<Open & { instance: string; model: string; echelon: string | undefined; startedAt: number }> = []
+  return {
+    begin: ({ echelon, instance, model, now }) => {
+      const entry = {
+        instance,
+        model,
+        echelon,
+        startedAt: now,
+        outcome: "open" as Outcome,
+        reason: undefined,
+        firstOutputAt: undefined,
+        endedAt: undefined,
+        usage: undefined,
+        cost: undefined,
+        dropped: []
+      }
+      entries.push(entry)
+      return entry
+    },
+    snapshot: (now) =>
+      entries.map((entry) => ({
+        instance: entry.instance,
+        model: entry.model,
+        echelon: entry.echelon,
+        outcome: entry.outcome,
+        reason: entry.reason,
+        startedAt: entry.startedAt,
+        firstOutputMs: entry.firstOutputAt === undefined ? undefined : entry.firstOutputAt - entry.startedAt,
+        elapsedMs: (entry.endedAt ?? now) - entry.startedAt,
+        usage: entry.usage,
+        cost: entry.cost,
+        dropped: [...entry.dropped]
+      })),
+    size: () => entries.length
+  }
+}
