@@ -88,6 +88,8 @@ export const errorOf = (outcome: Outcome): LlmError.LlmError =>
  * @category models
  */
 export interface Options {
+  /** Who is asked, for errors that a clock raises. */
+  readonly instance?: string | undefined
   /** The clocks to run; none when absent. */
   readonly clocks?: Clocks.Clocks | undefined
   readonly deadline?: number | undefined
@@ -102,7 +104,8 @@ export interface Options {
  * @since 0.1.0
  * @category getters
  */
-export const optionsOf = (request: LlmRequest.LlmRequest): Options => ({
+export const optionsOf = (request: LlmRequest.LlmRequest, instance: string): Options => ({
+  instance,
   clocks: request.clocks,
   deadline: request.deadline,
   firstOutputBy: request.firstOutputBy,
@@ -114,6 +117,7 @@ class Live implements Attempt {
   private readonly clock: Clock.Clock
   private readonly context: Context.Context<never>
   private readonly watch: Watchdog.State | undefined
+  private readonly instance: string | undefined
   private ended: Outcome | undefined = undefined
   private committed = false
   private commitHooks: Array<() => void> = []
@@ -124,6 +128,7 @@ class Live implements Attempt {
     this.scope = scope
     this.context = context
     this.clock = clock
+    this.instance = options.instance
     this.watch =
       options.clocks === undefined
         ? undefined
@@ -226,7 +231,7 @@ class Live implements Attempt {
     const now = this.clock.currentTimeMillisUnsafe()
     const expired = Watchdog.expired(watch, now)
     if (expired !== undefined) {
-      this.settle({ _tag: "Failed", error: LlmError.make(expired) })
+      this.settle({ _tag: "Failed", error: LlmError.make({ ...expired, instance: this.instance }) })
       return Effect.void
     }
     const wait = Watchdog.wait(watch, now)

@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import * as Duration from "effect/Duration"
+import type * as LlmError from "./LlmError.ts"
 
 /**
  * Lengths in milliseconds. `undefined` means that the clock does not run.
@@ -22,6 +23,8 @@ export interface Clocks {
   readonly stream: number | undefined
   /** Without a pull by the consumer. */
   readonly consumerIdle: number
+  /** Clocks that the caller made shorter than configured: when they run out, the instance is not to blame. */
+  readonly shortened?: ReadonlyArray<LlmError.ClockName> | undefined
 }
 
 /**
@@ -74,6 +77,23 @@ export const withOptions = (weaker: Clocks, options: Options): Clocks => {
     stream: pick("streamTimeout", weaker.stream),
     consumerIdle: pick("consumerIdleTimeout", weaker.consumerIdle) as number
   }
+}
+
+/**
+ * Lays a caller's own clocks over configured ones, and marks those that became shorter.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const withCaller = (configured: Clocks, options: Options): Clocks => {
+  const clocks = withOptions(configured, options)
+  const never = Number.POSITIVE_INFINITY
+  const shortened: Array<LlmError.ClockName> = []
+  for (const name of ["attempt", "ttft", "idle", "stream"] as const) {
+    const before = configured[name] ?? (name === "ttft" ? configured.attempt : never)
+    if (clocks[name] !== configured[name] && (clocks[name] ?? never) < before) shortened.push(name)
+  }
+  return shortened.length === 0 ? clocks : { ...clocks, shortened }
 }
 
 /**

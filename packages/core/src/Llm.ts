@@ -145,7 +145,7 @@ export const make = (options: Options): Llm => {
     call: (request) => {
       const joined = request.attempt
       return joined === undefined
-        ? Attempt.open(Attempt.optionsOf(request), (attempt) => run(request, attempt))
+        ? Attempt.open(Attempt.optionsOf(request, id), (attempt) => run(request, attempt))
         : run(request, joined)
     }
   }

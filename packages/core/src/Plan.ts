@@ -145,18 +145,15 @@ export interface Hedge {
  * @since 0.1.0
  * @category models
  */
-export type Rotation =
-  | "round_robin"
-  | "weighted"
-  | "random"
-  | "priority"
-  | "least_busy"
-  | "shortest_delay"
-  | "p2c"
-  | "latency"
-  | "cost"
-  | "usage"
-  | "sticky"
+export type Rotation = (typeof rotations)[number]
+
+/**
+ * Every way to pick, in the order in which they are documented.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const rotations = ["round_robin", "weighted", "random", "priority", "least_busy"] as const
 
 /**
  * Settings of the circuit breakers of a group, one per instance in it.

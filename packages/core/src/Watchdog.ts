@@ -101,8 +101,10 @@ interface Expiry {
 const next = (state: State): Expiry | undefined => {
   const { clocks, deadline, firstOutputBy, startedAt } = state
   let first: Expiry | undefined
-  const consider = (at: number, clock: Expiry["clock"], limit: number, shortened = false) => {
-    if (first === undefined || at < first.at) first = { at, clock, limit, shortened }
+  const consider = (at: number, clock: Expiry["clock"], limit: number, byDeadline = false) => {
+    if (first !== undefined && at >= first.at) return
+    const shortened = byDeadline || (clock !== "deadline" && clocks.shortened?.includes(clock) === true)
+    first = { at, clock, limit, shortened }
   }
   if (clocks.stream !== undefined && state.streaming) consider(startedAt + clocks.stream, "stream", clocks.stream)
   if (!state.isCommitted) {

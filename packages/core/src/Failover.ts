@@ -1,0 +1,253 @@
+/**
+ * The pure core of failing over: given what one request has already met, what is tried next.
+ *
+ * Within a tier a fresh instance comes first, then a repeat of one that may be asked again, then the next tier.
+ * Only a repeat waits. What a failure forbids is read from `FailureClass`; what stands in the way for other
+ * reasons (a cooldown, an open breaker, full limits) comes in as `availability`. Nothing here runs.
+ *
+ * @since 0.1.0
+ */
+import * as FailureClass from "./FailureClass.ts"
+import type * as LlmError from "./LlmError.ts"
+
+/**
+ * A member of a tier, as far as deciding needs it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Member {
+  readonly id: string
+  /** The model behind it: what was too long for it once is too long for it again. */
+  readonly model: string
+  readonly contextWindow: number | undefined
+  /** The longest wait, in milliseconds, after which a rate-limited instance is asked again. */
+  readonly maxRetryAfterWait: number
+  readonly contentPolicyFallback: boolean
+}
+
+/**
+ * Members of equal rank.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Tier<M extends Member = Member> {
+  readonly members: ReadonlyArray<M>
+  /** Attempts beyond the first. */
+  readonly maxRetries: number
+  /** Different members a request may try here. */
+  readonly maxInstances: number
+}
+
+/**
+ * Whether a member can be asked, whatever this request has met: now, from a time on, or not at all.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Availability = "ready" | { readonly until: number } | "out"
+
+/**
+ * What one request has met.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface State {
+  readonly tier: number
+  readonly attemptsInTier: number
+  /** Members tried in this tier, by id. */
+  readonly triedInTier: ReadonlyArray<string>
+  readonly tiersTried: number
+  /** The last failure of each member this request has asked, by id. */
+  readonly failures: ReadonlyMap<string, LlmError.Reason>
+  /** Members whose context was too small. */
+  readonly tooLong: ReadonlyArray<{ readonly model: string; readonly contextWindow: number | undefined }>
+  /** The first failure of the tier attempted last. */
+  readonly cause: LlmError.LlmError | undefined
+  /** Set when a failure forbids everything else. */
+  readonly ended: boolean
+}
+
+/**
+ * A request that has met nothing yet.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const initial: State = {
+  tier: 0,
+  attemptsInTier: 0,
+  triedInTier: [],
+  tiersTried: 0,
+  failures: new Map(),
+  tooLong: [],
+  cause: undefined,
+  ended: false
+}
+
+/**
+ * What to do next. `Pick` leaves the choice among members (by place in the tier) to the rotation; `Repeat` asks
+ * one again after the backoff, not before `notBefore`. `Stop` ends the request with its cause, or, when nothing
+ * was ever asked, with why: `retryAt` is the earliest time at which a member comes back.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Decision =
+  | { readonly _tag: "Pick"; readonly tier: number; readonly members: ReadonlyArray<number> }
+  | { readonly _tag: "Repeat"; readonly tier: number; readonly member: number; readonly notBefore: number }
+  | { readonly _tag: "Stop"; readonly cause: LlmError.LlmError | undefined; readonly retryAt: number | undefined }
+
+/**
+ * Limits of the whole walk.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Limits {
+  /** Tiers in which a request may make an attempt; a tier passed over is not counted. */
+  readonly maxTiers: number
+}
+
+/** Whether this request's own failures forbid the member for good. */
+const isForbidden = (member: Member, state: State): boolean => {
+  for (const long of state.tooLong) {
+    if (member.model === long.model) return true
+    if (
+      member.contextWindow !== undefined &&
+      long.contextWindow !== undefined &&
+      member.contextWindow <= long.contextWindow
+    )
+      return true
+  }
+  const failure = state.failures.get(member.id)
+  return failure !== undefined && FailureClass.of(failure).sameInstance === "no"
+}
+
+/** When a member that failed in this request may be asked again, if it may. */
+const repeatFrom = (
+  member: Member,
+  failure: LlmError.Reason,
+  availability: Availability,
+  now: number
+): number | undefined => {
+  if (availability === "out") return undefined
+  if (availability === "ready") return now
+  // The request that was told to wait may wait for its instance; others pass it over.
+  const waits = FailureClass.of(failure).sameInstance === "retry_after"
+  return waits && availability.until - now <= member.maxRetryAfterWait ? availability.until : undefined
+}
+
+/**
+ * Decides what is tried next, and moves the state to the tier where that is.
+ *
+ * @since 0.1.0
+ * @category getters
+ */
+export const decide = (
+  tiers: ReadonlyArray<Tier>,
+  limits: Limits,
+  state: State,
+  availability: (member: Member) => Availability,
+  now: number
+): readonly [Decision, State] => {
+  let at = state
+  while (!at.ended) {
+    const tier = tiers[at.tier]
+    if (tier === undefined || (at.attemptsInTier === 0 && at.tiersTried >= limits.maxTiers)) break
+    if (at.attemptsInTier <= tier.maxRetries) {
+      const fresh: Array<number> = []
+      let repeat: { readonly member: number; readonly from: number } | undefined
+      const full = at.triedInTier.length >= tier.maxInstances
+      for (let i = 0; i < tier.members.length; i++) {
+        const member = tier.members[i] as Member
+        if (isForbidden(member, at)) continue
+        const failure = at.failures.get(member.id)
+        const here = at.triedInTier.includes(member.id)
+        if (full && !here) continue
+        const can = availability(member)
+        if (failure === undefined) {
+          if (can === "ready") fresh.push(i)
+          continue
+        }
+        const from = repeatFrom(member, failure, can, now)
+        if (from === undefined) continue
+        // Of several, the one that may come first; of equals the one asked longest ago.
+        if (repeat === undefined || from < repeat.from || (from === repeat.from && older(at, tier, i, repeat.member)))
+          repeat = { member: i, from }
+      }
+      if (fresh.length > 0) return [{ _tag: "Pick", tier: at.tier, members: fresh }, at]
+      if (repeat !== undefined)
+        return [{ _tag: "Repeat", tier: at.tier, member: repeat.member, notBefore: repeat.from }, at]
+    }
+    at = nextTier(at)
+  }
+  return [{ _tag: "Stop", cause: at.cause, retryAt: earliest(tiers, availability) }, at]
+}
+
+/** When the first of all cooling members comes back. */
+const earliest = (tiers: ReadonlyArray<Tier>, availability: (member: Member) => Availability): number | undefined => {
+  let found: number | undefined
+  for (const tier of tiers) {
+    for (const member of tier.members) {
+      const can = availability(member)
+      if (typeof can === "object") found = Math.min(found ?? can.until, can.until)
+    }
+  }
+  return found
+}
+
+const older = (state: State, tier: Tier, a: number, b: number): boolean => {
+  const order = [...state.failures.keys()]
+  return order.indexOf(tier.members[a]?.id ?? "") < order.indexOf(tier.members[b]?.id ?? "")
+}
+
+/**
+ * Leaves the tier for the next one.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const nextTier = (state: State): State => ({
+  ...state,
+  tier: state.tier + 1,
+  attemptsInTier: 0,
+  triedInTier: []
+})
+
+/**
+ * Records that an attempt failed.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const failed = (state: State, member: Member, error: LlmError.LlmError): State => {
+  const consequence = FailureClass.of(error.reason)
+  const failures = new Map(state.failures)
+  failures.delete(member.id)
+  failures.set(member.id, error.reason)
+  const first = state.attemptsInTier === 0
+  const refusedHere = consequence.nextEchelon === "content_policy_fallback" && member.contentPolicyFallback
+  const recorded: State = {
+    ...state,
+    failures,
+    attemptsInTier: state.attemptsInTier + 1,
+    tiersTried: state.tiersTried + (first ? 1 : 0),
+    triedInTier: state.triedInTier.includes(member.id) ? state.triedInTier : [...state.triedInTier, member.id],
+    tooLong:
+      error.reason._tag === "ContextLength"
+        ? [...state.tooLong, { model: member.model, contextWindow: member.contextWindow }]
+        : state.tooLong,
+    cause: first ? error : state.cause
+  }
+  switch (consequence.nextEchelon) {
+    case "no":
+      return { ...recorded, ended: true, cause: error }
+    case "content_policy_fallback":
+      return refusedHere ? nextTier(recorded) : { ...recorded, ended: true, cause: error }
+    default:
+      return recorded
+  }
+}

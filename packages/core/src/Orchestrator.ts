@@ -1,0 +1,107 @@
+/**
+ * The one service most programs use: asks whoever a request's metadata names.
+ *
+ * @since 0.1.0
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import type * as Interpreter from "./Interpreter.ts"
+import * as Llm from "./Llm.ts"
+import type * as LlmError from "./LlmError.ts"
+import type * as LlmReply from "./LlmReply.ts"
+import type * as LlmRequest from "./LlmRequest.ts"
+import type * as Part from "./Part.ts"
+import * as PoolManager from "./PoolManager.ts"
+import * as Router from "./Router.ts"
+import * as TaskGroupManager from "./TaskGroupManager.ts"
+import * as WrapperManager from "./WrapperManager.ts"
+
+/**
+ * Answers requests.
+ *
+ * @since 0.1.0
+ * @category services
+ */
+export class Orchestrator extends Context.Service<
+  Orchestrator,
+  {
+    /** Waits for the whole answer. See `Llm.generate`. */
+    readonly generate: (input: LlmRequest.Input) => Effect.Effect<LlmReply.Answer, LlmError.LlmError>
+    /** Answers part by part. See `Llm.stream`. */
+    readonly stream: (input: LlmRequest.Input) => Stream.Stream<Part.Part, LlmError.LlmError>
+    /** Opens a streamed reply: its parts and its route. See `Llm.open`. */
+    readonly open: (input: LlmRequest.Input) => Effect.Effect<LlmReply.LlmReply, LlmError.LlmError, Scope.Scope>
+    /** Everything configured, as one `Llm`. */
+    readonly llm: Llm.Llm
+  }
+>()("@echelon/core/Orchestrator") {
+  static readonly layer: Layer.Layer<Orchestrator, never, Router.Router> = Layer.effect(
+    Orchestrator,
+    Effect.map(Router.Router, ({ llm }) =>
+      Orchestrator.of({
+        generate: (input) => Llm.generate(llm, input),
+        stream: (input) => Llm.stream(llm, input),
+        open: (input) => Llm.open(llm, input),
+        llm
+      })
+    )
+  )
+}
+
+/**
+ * Answers an input and waits for the whole answer.
+ *
+ * @since 0.1.0
+ * @category running
+ */
+export const generate = (input: LlmRequest.Input): Effect.Effect<LlmReply.Answer, LlmError.LlmError, Orchestrator> =>
+  Orchestrator.use((service) => service.generate(input))
+
+/**
+ * Answers an input part by part.
+ *
+ * @since 0.1.0
+ * @category running
+ */
+export const stream = (input: LlmRequest.Input): Stream.Stream<Part.Part, LlmError.LlmError, Orchestrator> =>
+  Stream.unwrap(Orchestrator.useSync((service) => service.stream(input)))
+
+/**
+ * Opens a streamed reply: its parts and, when they have ended, its route.
+ *
+ * @since 0.1.0
+ * @category running
+ */
+export const open = (
+  input: LlmRequest.Input
+): Effect.Effect<LlmReply.LlmReply, LlmError.LlmError, Orchestrator | Scope.Scope> =>
+  Orchestrator.use((service) => service.open(input))
+
+/**
+ * What `layer` gives.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Services =
+  | Orchestrator
+  | Router.Router
+  | PoolManager.PoolManager
+  | TaskGroupManager.TaskGroupManager
+  | WrapperManager.WrapperManager
+
+/**
+ * All services over an interpreter.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer: Layer.Layer<Services, never, Interpreter.Interpreter> = Layer.mergeAll(
+  Layer.provideMerge(Orchestrator.layer, Router.Router.layer),
+  PoolManager.PoolManager.layer,
+  TaskGroupManager.TaskGroupManager.layer,
+  WrapperManager.WrapperManager.layer
+)
