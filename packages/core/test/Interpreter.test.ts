@@ -1,0 +1,205 @@
+import {
+  Interpreter,
+  Llm,
+  type LlmRequest,
+  Orchestrator,
+  PoolManager,
+  TaskGroupManager,
+  WrapperManager
+} from "@echelon/core"
+import { ScriptedLlm } from "@echelon/testing"
+import { expect, it } from "@effect/vitest"
+import { Duration, Effect, Fiber, Layer, type Scope, Stream } from "effect"
+import { TestClock } from "effect/testing"
+import * as plans from "./support/plans.ts"
+
+const openai = plans.provider("openai")
+const names = ["a1", "b1", "a2", "b2", "a3", "b3"]
+const fast = plans.group(
+  "fast",
+  [1, 2, 3].map((n) => plans.echelon("fast", n, [`a${n}`, `b${n}`], { settings: { temperature: n } }))
+)
+const root = plans.root({
+  instances: names.map((name) => plans.instance(name, openai)),
+  groups: [
+    fast,
+    plans.group("slow", [plans.echelon("slow", 1, ["a3"], { priority: 7 })], {
+      echelons: ["slow.echelon1", "fast.echelon2"],
+      maxAttempts: 2
+    })
+  ],
+  pools: [
+    plans.pool("pool", ["fast"]),
+    plans.pool("one", ["fast"], { fallback: { strategy: "none", maxInstanceAttempts: 2, maxEjected: 1 } }),
+    plans.pool("both", ["slow", "fast"])
+  ],
+  wrappers: [
+    plans.wrapper("w", { kind: "pool", name: "pool" }, { requestTimeout: 3_000 }),
+    plans.wrapper("g", { kind: "group", name: "fast" })
+  ]
+})
+const overloaded = ScriptedLlm.fails({ _tag: "Overloaded" })
+
+const run = <A, E>(
+  effect: Effect.Effect<A, E, Orchestrator.Services | Interpreter.Interpreter | Scope.Scope>,
+  byInstance: Readonly<Record<string, ScriptedLlm.Options["script"]>> = {},
+  from = root
+) => {
+  const { layer } = plans.scripts(byInstance)
+  return Effect.provide(
+    effect,
+    Layer.provideMerge(Orchestrator.layer, Layer.provide(Interpreter.Interpreter.layer(from), layer))
+  )
+}
+const ask = (metadata: LlmRequest.Metadata) => Orchestrator.generate({ prompt: "hi", metadata })
+const asked = (answer: { readonly route?: ReadonlyArray<{ readonly instance: string }> | undefined }) =>
+  answer.route?.map((entry) => entry.instance).join(" ")
+
+it.effect("a pool's tiers are its echelons by priority, and an instance keeps its echelon's settings", () =>
+  run(
+    Effect.gen(function* () {
+      const error = yield* Effect.flip(ask({ poolName: "pool" }))
+      expect(asked(error)).toBe("a1 a2 a3")
+      expect(error.route?.map((entry) => entry.echelon)).toEqual(["fast.echelon1", "fast.echelon2", "fast.echelon3"])
+      expect(error.route?.map((entry) => entry.model)).toEqual(["wire-a1", "wire-a2", "wire-a3"])
+    }),
+    Object.fromEntries(names.map((name) => [name, overloaded]))
+  )
+)
+
+it.effect("rotates within the first tier while it can answer", () =>
+  run(
+    Effect.gen(function* () {
+      const answers = yield* Effect.forEach([1, 2, 3], () => ask({ poolName: "pool" }))
+      expect(answers.map(asked)).toEqual(["a1", "b1", "a1"])
+    })
+  )
+)
+
+it.effect("strategy none asks one instance of one tier", () =>
+  run(
+    Effect.gen(function* () {
+      expect(asked(yield* Effect.flip(ask({ poolName: "one" })))).toBe("a1")
+    }),
+    { a1: overloaded }
+  )
+)
+
+it.effect("a group starts at its first echelon or at the one that is named, then follows its fallbacks", () =>
+  run(
+    Effect.gen(function* () {
+      const way = (groupName: string) => Effect.map(Effect.flip(ask({ groupName })), asked)
+      expect(yield* way("fast")).toBe("a1 a2 a3")
+      expect(yield* way("fast.echelon2")).toBe("a2 a3")
+      expect(yield* way("slow")).toBe("a3 a2")
+    }),
+    Object.fromEntries(names.map((name) => [name, overloaded]))
+  )
+)
+
+it.effect("a cooldown is seen by every pool and group that has the instance", () =>
+  run(
+    Effect.gen(function* () {
+      const fiber = yield* Effect.forkChild(ask({ groupName: "fast.echelon1" }))
+      yield* TestClock.adjust("1 second")
+      yield* Fiber.join(fiber)
+      expect(asked(yield* ask({ poolName: "pool" }))).toBe("b1")
+      expect(asked(yield* ask({ poolName: "both" }))).toBe("b1")
+    }),
+    { a1: ScriptedLlm.fails({ _tag: "RateLimited", retryAfter: Duration.minutes(5) }) }
+  )
+)
+
+it.effect("a wrapper's request_timeout is the deadline of all below it", () =>
+  run(
+    Effect.gen(function* () {
+      const fiber = yield* Effect.forkChild(Effect.flip(ask({ wrapperName: "w" })))
+      yield* TestClock.adjust("3 seconds")
+      const error = yield* Fiber.join(fiber)
+      expect(error.route?.map((entry) => entry.elapsedMs)).toEqual([1_000, 1_000, 1_000])
+      expect(error.reason._tag).toBe("DeadlineExceeded")
+    }),
+    Object.fromEntries(names.map((name) => [name, [ScriptedLlm.never]]))
+  )
+)
+
+it.effect("an unknown name fails with the nearest known names", () =>
+  run(
+    Effect.gen(function* () {
+      const cases: ReadonlyArray<readonly [LlmRequest.Metadata, string]> = [
+        [{ poolName: "pol" }, 'unknown name: there is no pool "pol"; did you mean "pool"?'],
+        [{ groupName: "fast.echelon9" }, 'there is no group "fast.echelon9"; did you mean "fast.echelon1"'],
+        [{ wrapperName: "zzz" }, 'there is no wrapper "zzz"; known: "w", "g"'],
+        [{ provider: "opnai" }, 'did you mean "openai"?']
+      ]
+      for (const [metadata, message] of cases) {
+        const error = yield* Effect.flip(ask(metadata))
+        expect(error.message).toContain(message)
+        expect(error.reason._tag).toBe("UnknownTarget")
+        expect(error.route).toEqual([])
+      }
+    })
+  )
+)
+
+it.effect("provider and model go to a direct client; nothing at all to the default", () =>
+  run(
+    Effect.gen(function* () {
+      expect((yield* ask({ provider: "openai", model: "gpt-4" })).instance).toBe("openai-gpt-4")
+      expect((yield* ask({})).instance).toBe("openai-default")
+    })
+  )
+)
+
+it.effect("a disabled instance is left out; when none is left the error names the variable", () =>
+  run(
+    Effect.gen(function* () {
+      expect(asked(yield* ask({ poolName: "p" }))).toBe("a1")
+      const error = yield* Effect.flip(ask({ poolName: "q" }))
+      expect(error.message).toBe(
+        "no capacity: every instance of q is disabled for want of a credential; set OPENAI_API_KEY"
+      )
+    }),
+    {},
+    plans.root({
+      instances: [plans.instance("a1", openai)],
+      disabled: { x: "OPENAI_API_KEY" },
+      groups: [
+        plans.group("g", [plans.echelon("g", 1, ["x", "a1"])]),
+        plans.group("h", [plans.echelon("h", 1, ["x"])])
+      ],
+      pools: [plans.pool("p", ["g"]), plans.pool("q", ["h"])]
+    })
+  )
+)
+
+it.effect("the managers give the same Llms by name", () =>
+  run(
+    Effect.gen(function* () {
+      const pool = yield* PoolManager.PoolManager.use((manager) => manager.get("pool"))
+      const again = yield* PoolManager.PoolManager.use((manager) => manager.get("pool"))
+      expect(pool).toBe(again)
+      const group = yield* TaskGroupManager.TaskGroupManager.use((manager) => manager.get("fast.echelon3"))
+      expect((yield* Llm.generate(group, { prompt: "hi" })).instance).toBe("a3")
+      const wrapper = yield* WrapperManager.WrapperManager.use((manager) => manager.get("g"))
+      expect(wrapper.id).toBe("g")
+      expect((yield* PoolManager.PoolManager.use((manager) => manager.plans)).map((plan) => plan.name)).toEqual([
+        "pool",
+        "one",
+        "both"
+      ])
+    })
+  )
+)
+
+it.effect("streams through the router, and tells the route and the cost at the end", () =>
+  run(
+    Effect.gen(function* () {
+      const parts = yield* Stream.runCollect(Orchestrator.stream({ prompt: "hi", metadata: { wrapperName: "w" } }))
+      expect(parts[parts.length - 1]?.type).toBe("finish")
+      const reply = yield* Orchestrator.open({ prompt: "hi", metadata: { poolName: "pool" } })
+      yield* Stream.runDrain(reply.parts)
+      expect(yield* reply.route).toMatchObject([{ instance: "b1", outcome: "completed", usage: { inputTokens: 1 } }])
+    })
+  )
+)

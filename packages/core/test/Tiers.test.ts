@@ -1,0 +1,251 @@
+import { Llm, type LlmError, type LlmRequest, Pool, TaskGroup, Tiers, Wrapper } from "@echelon/core"
+import { ScriptedLlm } from "@echelon/testing"
+import { expect, it } from "@effect/vitest"
+import { Duration, Effect, Fiber, Random, Stream } from "effect"
+import { TestClock } from "effect/testing"
+
+const scripted = (id: string, script: ScriptedLlm.Options["script"], more: Partial<ScriptedLlm.Options> = {}) =>
+  ScriptedLlm.make({ id, script, ...more })
+const fails = (reason: LlmError.Reason) => ScriptedLlm.fails(reason)
+const hello = ScriptedLlm.text("hello")
+const overloaded: LlmError.Reason = { _tag: "Overloaded" }
+
+const ask = (llm: Llm.Llm, metadata: LlmRequest.Metadata = {}) => Llm.generate(llm, { prompt: "hi", metadata })
+const instances = (route: ReadonlyArray<{ readonly instance: string }> | undefined) =>
+  route?.map((entry) => entry.instance)
+
+it.effect("round robin spreads requests, and another instance answers at once when one fails", () =>
+  Effect.gen(function* () {
+    const a = yield* scripted("a", hello)
+    const b = yield* scripted("b", (call) => (call === 0 ? fails(overloaded) : hello))
+    const pool = yield* Pool.make([a.llm, b.llm], { id: "pool" })
+    const routes = yield* Effect.forEach([1, 2, 3], () => Effect.map(ask(pool), (answer) => instances(answer.route)))
+    expect(routes).toEqual([["a"], ["b", "a"], ["b"]])
+  })
+)
+
+it.effect("only a repeat waits: full jitter below base * 2^n", () =>
+  Effect.gen(function* () {
+    const a = yield* scripted("a", fails(overloaded))
+    const tiers = [{ members: [Tiers.member(a.llm)], maxRetries: 3, maxInstances: 1 }]
+    const llm = yield* Tiers.make({ id: "pool", tiers, rotation: "round_robin" })
+    const fiber = yield* Effect.forkChild(Effect.flip(ask(llm)))
+    yield* TestClock.adjust("1 minute")
+    const error = yield* Fiber.join(fiber)
+    const starts = error.route?.map((entry) => entry.startedAt) ?? []
+    expect(starts.length).toBe(4)
+    for (const [n, start] of starts.slice(1).entries()) {
+      expect(start - (starts[n] ?? 0)).toBeLessThanOrEqual(500 * 2 ** n)
+    }
+    expect(new Set(starts).size).toBe(4)
+  }).pipe(Random.withSeed("backoff"))
+)
+
+it.effect("never repeats before Retry-After, and passes a cooling instance over for others", () =>
+  Effect.gen(function* () {
+    const limited: LlmError.Reason = { _tag: "RateLimited", retryAfter: Duration.seconds(4) }
+    const a = yield* scripted("a", (call) => (call === 0 ? fails(limited) : hello))
+    const pool = yield* Pool.make([a.llm], { id: "pool" })
+    const first = yield* Effect.forkChild(ask(pool), { startImmediately: true })
+    const other = yield* Effect.flip(ask(pool))
+    expect(other.reason).toEqual({ _tag: "NoCapacity", retryAt: 4_000 })
+    expect(other.retryAt).toBe(4_000)
+    yield* TestClock.adjust("3999 millis")
+    expect(a.calls().length).toBe(1)
+    yield* TestClock.adjust("1 second")
+    expect((yield* Fiber.join(first)).route.map((entry) => entry.startedAt)).toEqual([0, expect.any(Number)])
+    expect(a.calls()[1]?.startedAt).toBeGreaterThanOrEqual(4_000)
+  })
+)
+
+it.effect("a wait above max_retry_after_wait goes elsewhere instead", () =>
+  Effect.gen(function* () {
+    const limited: LlmError.Reason = { _tag: "RateLimited", retryAfter: Duration.seconds(6) }
+    const a = yield* scripted("a", fails(limited))
+    const pool = yield* Pool.make([a.llm], { id: "pool" })
+    const error = yield* Effect.flip(ask(pool))
+    expect([error.reason._tag, error.retryAt, a.calls().length]).toEqual(["RateLimited", 6_000, 1])
+  })
+)
+
+it.effect("falls to the next echelon, and ends with the first cause of the last one tried", () =>
+  Effect.gen(function* () {
+    const a = yield* scripted("a", fails({ _tag: "Authentication" }))
+    const b = yield* scripted("b", fails({ _tag: "QuotaExhausted" }))
+    const c = yield* scripted("c", fails({ _tag: "ModelNotFound" }))
+    const group = yield* TaskGroup.make([[a.llm], [b.llm, c.llm]], { id: "group" })
+    const error = yield* Effect.flip(ask(group))
+    expect([error.reason._tag, error.instance]).toEqual(["QuotaExhausted", "b"])
+    expect(error.route?.map((entry) => [entry.instance, entry.reason])).toEqual([
+      ["a", "Authentication"],
+      ["b", "QuotaExhausted"],
+      ["c", "ModelNotFound"]
+    ])
+  })
+)
+
+it.effect("streams and buffered answers take the same way", () =>
+  Effect.gen(function* () {
+    const a = yield* scripted("a", fails(overloaded))
+    const b = yield* scripted("b", hello)
+    const pool = yield* Pool.make([a.llm, b.llm], { id: "pool" })
+    const parts = yield* Stream.runCollect(Llm.stream(pool, { prompt: "hi" }))
+    expect(parts.map((part) => ("delta" in part ? part.delta : part.type))).toEqual([
+      "text-start",
+      "hello",
+      "text-end",
+      "finish"
+    ])
+    expect([a.calls()[0]?.request.stream, a.open(), b.open()]).toEqual([true, 0, 0])
+  })
+)
+
+it.effect("a stream that breaks after commit fails with what was delivered; one budget, no second answer", () =>
+  Effect.gen(function* () {
+    const a = yield* scripted("a", ScriptedLlm.truncated("half", { _tag: "Network", kind: "reset" }))
+    const b = yield* scripted("b", hello)
+    const pool = yield* Pool.make([a.llm, b.llm], { id: "pool" })
+    const error = yield* Effect.flip(Stream.runCollect(Llm.stream(pool, { prompt: "hi" })))
+    expect([error.reason._tag, error.delivered, b.calls().length]).toEqual(["Network", "half", 0])
+    // Who folds has shown nobody anything: the same break is made good.
+    const answer = yield* Effect.gen(function* () {
+      const again = yield* Pool.make([a.llm, b.llm], { id: "pool" })
+      return yield* ask(again)
+    })
+    expect([answer.text, instances(answer.route)]).toEqual(["hello", ["a", "b"]])
+  })
+)
+
+it.effect("retries in a group in a pool do not multiply: one budget through every level", () =>
+  Effect.gen(function* () {
+    const a = yield* scripted("a", fails({ _tag: "MalformedOutput" }))
+    const inner = yield* TaskGroup.make([[a.llm]], { id: "inner", maxRetries: 9 })
+    const outer = yield* Pool.make([inner], { id: "outer", maxRetries: 9 })
+    const fiber = yield* Effect.forkChild(Effect.flip(ask(outer, { maxTotalAttempts: 5 })))
+    yield* TestClock.adjust("1 hour")
+    yield* Fiber.join(fiber)
+    expect(a.calls().length).toBeLessThanOrEqual(5)
+  })
+)
+
+it.effect("money spent stops further attempts", () =>
+  Effect.gen(function* () {
+    const a = yield* scripted("a", fails(overloaded), { prices: { input: 1, output: 1 } })
+    const pool = yield* Pool.make([a.llm], { id: "pool" })
+    const answer = yield* Effect.flip(
+      Llm.generate(
+        {
+          ...pool,
+          call: (request) => {
+            request.budget.spend(2)
+            return pool.call(request)
+          }
+        },
+        { prompt: "hi", metadata: { maxCost: 1 } }
+      )
+    )
+    expect(answer.reason).toEqual({ _tag: "BudgetExhausted", of: "cost" })
+    expect(a.calls().length).toBe(0)
+  })
+)
+
+it.effect("a silent first tier leaves time for the next", () =>
+  Effect.gen(function* () {
+    const a = yield* scripted("a", [ScriptedLlm.never])
+    const b = yield* scripted("b", hello)
+    const group = yield* TaskGroup.make([[a.llm], [b.llm]], { id: "group" })
+    const wrapped = Wrapper.make(group, { id: "wrapper", requestTimeout: "10 seconds" })
+    const fiber = yield* Effect.forkChild(ask(wrapped))
+    yield* TestClock.adjust("5 seconds")
+    const answer = yield* Fiber.join(fiber)
+    expect(answer.route).toMatchObject([
+      { instance: "a", reason: "Timeout", elapsedMs: 5_000 },
+      { instance: "b", outcome: "completed" }
+    ])
+  })
+)
+
+it.effect("nothing extends a deadline, and no repeat is begun that it would cut", () =>
+  Effect.gen(function* () {
+    const a = yield* scripted("a", [ScriptedLlm.never])
+    const inner = Wrapper.make(a.llm, { id: "inner", requestTimeout: "1 hour" })
+    const outer = Wrapper.make(inner, { id: "outer", requestTimeout: "10 seconds" })
+    const fiber = yield* Effect.forkChild(Effect.flip(ask(outer)))
+    yield* TestClock.adjust("10 seconds")
+    expect((yield* Fiber.join(fiber)).reason._tag).toBe("DeadlineExceeded")
+
+    const limited: LlmError.Reason = { _tag: "RateLimited", retryAfter: Duration.seconds(4) }
+    const b = yield* scripted("b", fails(limited))
+    const pool = Wrapper.make(yield* Pool.make([b.llm], { id: "pool" }), { id: "w", requestTimeout: "3 seconds" })
+    const error = yield* Effect.flip(ask(pool))
+    expect([error.reason._tag, b.calls().length]).toEqual(["RateLimited", 1])
+  })
+)
+
+it.effect("asks only instances that have what the request needs", () =>
+  Effect.gen(function* () {
+    const blind = yield* scripted("blind", hello, { capabilities: { features: ["tools"] } })
+    const seeing = yield* scripted("seeing", hello, { capabilities: { features: ["images"] } })
+    const unknown = yield* scripted("unknown", hello)
+    const prompt: ReadonlyArray<LlmRequest.Message> = [
+      { role: "user", content: [{ type: "file", mediaType: "image/png", data: new Uint8Array([1]) }] }
+    ]
+    const pool = yield* Pool.make([blind.llm, seeing.llm], { id: "pool" })
+    expect((yield* Llm.generate(pool, { prompt })).instance).toBe("seeing")
+    const open = yield* Pool.make([blind.llm, unknown.llm], { id: "open" })
+    expect((yield* Llm.generate(open, { prompt })).instance).toBe("unknown")
+    const closed = yield* Pool.make([blind.llm], { id: "closed" })
+    const error = yield* Effect.flip(Llm.generate(closed, { prompt }))
+    expect(error.message).toBe("invalid request: no instance of closed has what the request needs: images")
+  })
+)
+
+it.effect("an echelon fills what the request left open, and overrides nothing", () =>
+  Effect.gen(function* () {
+    const a = yield* scripted("a", hello)
+    const member = Tiers.member(a.llm, { settings: { temperature: 0.7, maxOutputTokens: 5 }, upstream: "stream" })
+    const llm = yield* Tiers.make({
+      id: "x",
+      rotation: "round_robin",
+      tiers: [{ members: [member], maxRetries: 0, maxInstances: 1 }]
+    })
+    yield* Llm.generate(llm, { prompt: "hi", settings: { temperature: 0 } })
+    expect(a.calls()[0]?.request.settings).toEqual({ temperature: 0, maxOutputTokens: 5 })
+    expect([a.calls()[0]?.request.stream, a.calls()[0]?.request.commit]).toEqual([true, "finish"])
+  })
+)
+
+it.effect("in-flight counts what runs, and interruption at any time leaves none", () =>
+  Effect.gen(function* () {
+    const a = yield* scripted("a", [
+      ScriptedLlm.wait("1 second"),
+      ScriptedLlm.accepted,
+      ...ScriptedLlm.text("a b c d"),
+      ScriptedLlm.never
+    ])
+    const member = Tiers.member(a.llm)
+    const llm = yield* Tiers.make({
+      id: "x",
+      rotation: "least_busy",
+      tiers: [{ members: [member], maxRetries: 2, maxInstances: 1 }]
+    })
+    for (const at of [0, 500, 1_000, 1_500]) {
+      const fibers = yield* Effect.forEach([1, 2, 3], () =>
+        Effect.forkChild(Stream.runDrain(Stream.take(Llm.stream(llm, { prompt: "hi" }), at === 1_500 ? 2 : 99)), {
+          startImmediately: true
+        })
+      )
+      expect(member.state.inFlight()).toBe(3)
+      yield* TestClock.adjust(at)
+      yield* Effect.forEach(fibers, Fiber.interrupt)
+      expect([member.state.inFlight(), a.open()]).toEqual([0, 0])
+    }
+  })
+)
+
+it.effect("a pool without an instance says what to do", () =>
+  Effect.gen(function* () {
+    const llm = yield* Tiers.make({ id: "x", rotation: "round_robin", tiers: [], whenEmpty: "set OPENAI_API_KEY" })
+    expect((yield* Effect.flip(ask(llm))).message).toBe("no capacity: set OPENAI_API_KEY")
+  })
+)
