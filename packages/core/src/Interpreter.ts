@@ -9,8 +9,11 @@
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Layer from "effect/Layer"
+import * as RcMap from "effect/RcMap"
 import * as Scope from "effect/Scope"
+import * as Semaphore from "effect/Semaphore"
 import * as Clients from "./Clients.ts"
 import * as Cooldown from "./Cooldown.ts"
 import * as InstanceFactory from "./InstanceFactory.ts"
@@ -61,20 +64,28 @@ const limitKey = ({ alias, credential, provider }: Plan.Instance): string => {
 }
 
 /**
- * Interprets a root. What instances keep open lives in the scope.
+ * Cooldowns by whom the limit holds for.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Cells = Map<string, InstanceState.Cell>
+
+/**
+ * Interprets a root. What instances keep open lives in the scope; `cells` lets cooldowns outlive it.
  *
  * @since 0.1.0
  * @category constructors
  */
 export const make = (
-  root: Plan.Root
+  root: Plan.Root,
+  cells: Cells = new Map()
 ): Effect.Effect<Interpretation, never, InstanceFactory.InstanceFactory | Clients.Clients | Scope.Scope> =>
   Effect.gen(function* () {
     const factory = yield* InstanceFactory.InstanceFactory
     const clients = yield* Clients.Clients
     const scope = yield* Scope.Scope
 
-    const cells = new Map<string, InstanceState.Cell>()
     const states = new Map<string, InstanceState.InstanceState>()
     for (const [name, instance] of Object.entries(root.instances)) {
       const key = limitKey(instance)
@@ -228,22 +239,74 @@ export const make = (
   })
 
 /**
- * The interpretation that new requests use.
+ * The interpretation that requests use, and its change.
  *
- * **Details** A request keeps the one it started with.
+ * **Details** A request holds the one it started with in its scope; an old one closes when the last request that
+ * holds it has ended. Cooldowns outlive a change.
  *
  * @since 0.1.0
  * @category services
  */
-export class Interpreter extends Context.Service<Interpreter, { readonly current: Effect.Effect<Interpretation> }>()(
-  "@echelon/core/Interpreter"
-) {
-  /** Interprets one plan for good. */
+export class Interpreter extends Context.Service<
+  Interpreter,
+  {
+    readonly current: Effect.Effect<Interpretation, never, Scope.Scope>
+    /** Lets new requests use another plan. */
+    readonly swap: (root: Plan.Root) => Effect.Effect<void>
+  }
+>()("@echelon/core/Interpreter") {
+  /** Interprets a plan. */
   static readonly layer = (
     root: Plan.Root
   ): Layer.Layer<Interpreter, never, InstanceFactory.InstanceFactory | Clients.Clients> =>
-    Layer.effect(
-      Interpreter,
-      Effect.map(make(root), (interpretation) => Interpreter.of({ current: Effect.succeed(interpretation) }))
-    )
+    Layer.effect(Interpreter, makeInterpreter(root))
 }
+
+const makeInterpreter = Effect.fnUntraced(function* (first: Plan.Root) {
+  const cells: Cells = new Map()
+  const roots = new Map<number, Plan.Root>()
+  const generations = yield* RcMap.make({
+    lookup: (generation: number) => {
+      const root = roots.get(generation)
+      return root === undefined
+        ? Effect.die(new RangeError(`Interpreter: no generation ${generation}`))
+        : Effect.ensuring(
+            make(root, cells),
+            Effect.sync(() => roots.delete(generation))
+          )
+    }
+  })
+  const scope = yield* Scope.Scope
+  let latest = -1
+  let hold: Scope.Closeable | undefined
+  const swap = Effect.fnUntraced(function* (root: Plan.Root) {
+    const next = yield* Scope.fork(scope)
+    const generation = latest + 1
+    roots.set(generation, root)
+    yield* Scope.provide(RcMap.get(generations, generation), next)
+    const previous = hold
+    latest = generation
+    hold = next
+    if (previous !== undefined) yield* Scope.close(previous, Exit.void)
+  }, Semaphore.makeUnsafe(1).withPermit)
+  yield* swap(first)
+  return Interpreter.of({ current: Effect.suspend(() => RcMap.get(generations, latest)), swap })
+})
+
+/**
+ * An `Llm` that looks itself up anew for each call, so that whoever keeps it follows a change. The name must be
+ * known now.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const following = (
+  current: Effect.Effect<Interpretation, never, Scope.Scope>,
+  id: string,
+  lookup: (interpretation: Interpretation) => Effect.Effect<Llm.Llm, LlmError.LlmError>
+): Effect.Effect<Llm.Llm, LlmError.LlmError> =>
+  Effect.map(Effect.scoped(Effect.flatMap(current, lookup)), ({ capabilities }) => ({
+    id,
+    capabilities,
+    call: (request) => Effect.flatMap(Effect.flatMap(current, lookup), (llm) => llm.call(request))
+  }))

@@ -14,6 +14,8 @@ import type * as Plan from "./Plan.ts"
 /**
  * Gives pools.
  *
+ * **Details** What it gives follows a change of the configuration: each call is answered by the plan of its time.
+ *
  * **Errors** `UnknownTarget` with the nearest known names.
  *
  * @since 0.1.0
@@ -30,8 +32,8 @@ export class PoolManager extends Context.Service<
     PoolManager,
     Effect.map(Interpreter.Interpreter, ({ current }) =>
       PoolManager.of({
-        get: (name) => Effect.flatMap(current, ({ pool }) => pool(name)),
-        plans: Effect.map(current, ({ root }) => Object.values(root.pools))
+        get: (name) => Interpreter.following(current, name, ({ pool }) => pool(name)),
+        plans: Effect.scoped(Effect.map(current, ({ root }) => Object.values(root.pools)))
       })
     )
   )

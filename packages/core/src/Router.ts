@@ -9,6 +9,7 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import type * as Scope from "effect/Scope"
 import * as Capability from "./Capability.ts"
 import * as Interpreter from "./Interpreter.ts"
 import type * as Llm from "./Llm.ts"
@@ -64,8 +65,8 @@ export const decide = (metadata: LlmRequest.Metadata, routing: Plan.Root["routin
 export class Router extends Context.Service<
   Router,
   {
-    /** Who would answer a request with this metadata. */
-    readonly resolve: (metadata: LlmRequest.Metadata) => Effect.Effect<Llm.Llm, LlmError.LlmError>
+    /** Who answers a request with this metadata; for as long as the scope is open, whatever is changed. */
+    readonly resolve: (metadata: LlmRequest.Metadata) => Effect.Effect<Llm.Llm, LlmError.LlmError, Scope.Scope>
     /** The router as an `Llm`: it resolves each request that it is given. */
     readonly llm: Llm.Llm
   }
@@ -73,7 +74,7 @@ export class Router extends Context.Service<
   static readonly layer: Layer.Layer<Router, never, Interpreter.Interpreter> = Layer.effect(
     Router,
     Effect.map(Interpreter.Interpreter, ({ current }) => {
-      const resolve = (metadata: LlmRequest.Metadata): Effect.Effect<Llm.Llm, LlmError.LlmError> =>
+      const resolve = (metadata: LlmRequest.Metadata): Effect.Effect<Llm.Llm, LlmError.LlmError, Scope.Scope> =>
         Effect.flatMap(current, (interpretation) => {
           const target = decide(metadata, interpretation.root.routing)
           switch (target.kind) {

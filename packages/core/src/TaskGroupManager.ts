@@ -14,6 +14,8 @@ import type * as Plan from "./Plan.ts"
 /**
  * Gives task groups: `"fast_group"`, or `"fast_group.echelon2"` to start there.
  *
+ * **Details** What it gives follows a change of the configuration: each call is answered by the plan of its time.
+ *
  * **Errors** `UnknownTarget` with the nearest known names.
  *
  * @since 0.1.0
@@ -30,8 +32,8 @@ export class TaskGroupManager extends Context.Service<
     TaskGroupManager,
     Effect.map(Interpreter.Interpreter, ({ current }) =>
       TaskGroupManager.of({
-        get: (name) => Effect.flatMap(current, ({ group }) => group(name)),
-        plans: Effect.map(current, ({ root }) => Object.values(root.groups))
+        get: (name) => Interpreter.following(current, name, ({ group }) => group(name)),
+        plans: Effect.scoped(Effect.map(current, ({ root }) => Object.values(root.groups)))
       })
     )
   )

@@ -14,6 +14,8 @@ import type * as Plan from "./Plan.ts"
 /**
  * Gives wrappers.
  *
+ * **Details** What it gives follows a change of the configuration: each call is answered by the plan of its time.
+ *
  * **Errors** `UnknownTarget` with the nearest known names.
  *
  * @since 0.1.0
@@ -30,8 +32,8 @@ export class WrapperManager extends Context.Service<
     WrapperManager,
     Effect.map(Interpreter.Interpreter, ({ current }) =>
       WrapperManager.of({
-        get: (name) => Effect.flatMap(current, ({ wrapper }) => wrapper(name)),
-        plans: Effect.map(current, ({ root }) => Object.values(root.wrappers))
+        get: (name) => Interpreter.following(current, name, ({ wrapper }) => wrapper(name)),
+        plans: Effect.scoped(Effect.map(current, ({ root }) => Object.values(root.wrappers)))
       })
     )
   )

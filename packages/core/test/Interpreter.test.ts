@@ -178,7 +178,7 @@ it.effect("the managers give the same Llms by name", () =>
     Effect.gen(function* () {
       const pool = yield* PoolManager.PoolManager.use((manager) => manager.get("pool"))
       const again = yield* PoolManager.PoolManager.use((manager) => manager.get("pool"))
-      expect(pool).toBe(again)
+      expect([pool.id, again.id]).toEqual(["pool", "pool"])
       const group = yield* TaskGroupManager.TaskGroupManager.use((manager) => manager.get("fast.echelon3"))
       expect((yield* Llm.generate(group, { prompt: "hi" })).instance).toBe("a3")
       const wrapper = yield* WrapperManager.WrapperManager.use((manager) => manager.get("g"))
@@ -203,3 +203,24 @@ it.effect("streams through the router, and tells the route and the cost at the e
     })
   )
 )
+
+it.effect("a change is for new requests; one in flight ends on the plan it started with, and cooldowns stay", () => {
+  const limited = ScriptedLlm.fails({ _tag: "RateLimited", retryAfter: Duration.minutes(5) })
+  const slow = [ScriptedLlm.wait("1 second"), ScriptedLlm.accepted, ...ScriptedLlm.text("old")]
+  return run(
+    Effect.gen(function* () {
+      const fixed = yield* PoolManager.PoolManager.use((manager) => manager.get("pool"))
+      const inFlight = yield* Effect.forkChild(ask({ groupName: "fast.echelon3" }), { startImmediately: true })
+      expect(asked(yield* ask({ poolName: "pool" }))).toBe("a1 a2")
+      yield* Interpreter.Interpreter.use((interpreter) =>
+        interpreter.swap({ ...root, pools: { pool: plans.pool("pool", ["slow", "fast"]) }, wrappers: {} })
+      )
+      expect(asked(yield* ask({ poolName: "pool" }))).toBe("b1")
+      expect((yield* Llm.generate(fixed, { prompt: "hi" })).instance).toBe("b1")
+      expect((yield* Effect.flip(ask({ wrapperName: "w" }))).reason._tag).toBe("UnknownTarget")
+      yield* TestClock.adjust("1 second")
+      expect((yield* Fiber.join(inFlight)).text).toBe("old")
+    }),
+    { a1: limited, a3: slow }
+  )
+})
