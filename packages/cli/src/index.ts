@@ -1,1 +1,15 @@
-export {}
+/**
+ * The `echelon` command, for programs that embed it.
+ *
+ * @since 0.1.0
+ */
+export * as Ask from "./Ask.ts"
+export * as Demo from "./Demo.ts"
+export * as DemoSchedule from "./DemoSchedule.ts"
+export * as DemoTable from "./DemoTable.ts"
+export * as DemoTally from "./DemoTally.ts"
+export * as Environment from "./Environment.ts"
+export * as Failure from "./Failure.ts"
+export * as Main from "./Main.ts"
+export * as Output from "./Output.ts"
+export * as Process from "./Process.ts"

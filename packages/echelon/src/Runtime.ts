@@ -1,0 +1,92 @@
+/**
+ * Echelon for programs that are not Effect programs: promises and async iterables.
+ *
+ * @since 0.1.0
+ */
+import { type LlmReply, type LlmRequest, Orchestrator, type Part } from "@echelon/core"
+import * as Effect from "effect/Effect"
+import * as ManagedRuntime from "effect/ManagedRuntime"
+import * as Stream from "effect/Stream"
+import * as Health from "./Health.ts"
+import * as Wiring from "./Wiring.ts"
+
+/**
+ * How a call is cut short.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface CallOptions {
+  /** Aborting closes the connection; the call rejects with the signal's reason. */
+  readonly signal?: AbortSignal | undefined
+}
+
+/**
+ * A running Echelon.
+ *
+ * **Details** Methods reject with `LlmError`, `reload` with `ConfigError`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Runtime {
+  readonly generate: (input: LlmRequest.Input, options?: CallOptions) => Promise<LlmReply.Answer>
+  /** Leaving the loop early closes the connection. */
+  readonly stream: (input: LlmRequest.Input, options?: CallOptions) => AsyncIterable<Part.Part>
+  /** Every enabled instance by name. */
+  readonly healthCheck: () => Promise<Readonly<Record<string, Health.Status>>>
+  /** Reads the configuration again; requests in flight end on the old one. */
+  readonly reload: () => Promise<void>
+  /** Cancels what is in flight and closes every connection. */
+  readonly dispose: () => Promise<void>
+  readonly [Symbol.asyncDispose]: () => Promise<void>
+}
+
+/** Fails with the signal's reason once it is aborted. */
+const aborted = (signal: AbortSignal): Effect.Effect<never, unknown> =>
+  Effect.callback((resume) => {
+    const abort = () => resume(Effect.fail(signal.reason))
+    if (signal.aborted) return abort()
+    signal.addEventListener("abort", abort, { once: true })
+    return Effect.sync(() => signal.removeEventListener("abort", abort))
+  })
+
+/**
+ * Starts Echelon over a folder of configuration.
+ *
+ * **Errors** Rejects with `ConfigError` when the configuration has problems.
+ *
+ * @example
+ * ```ts no-run
+ * import { Echelon } from "@echelon/echelon"
+ *
+ * await using echelon = await Echelon.runtime({ config: "configs" })
+ * for await (const part of echelon.stream({ prompt: "Why is the sky blue?", metadata: { poolName: "fast_pool" } })) {
+ *   if (part.type === "text-delta") process.stdout.write(part.delta)
+ * }
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const runtime = async (options: Wiring.Options): Promise<Runtime> => {
+  const managed = ManagedRuntime.make(Wiring.layer(options))
+  const context = await managed.context()
+  return {
+    generate: (input, { signal } = {}) => {
+      const answer = Orchestrator.generate(input)
+      return managed.runPromise(signal === undefined ? answer : Effect.raceFirst(answer, aborted(signal)))
+    },
+    stream: (input, { signal } = {}) => {
+      const parts = Orchestrator.stream(input)
+      return Stream.toAsyncIterableWith(
+        signal === undefined ? parts : Stream.interruptWhen(parts, aborted(signal)),
+        context
+      )
+    },
+    healthCheck: () => managed.runPromise(Health.check),
+    reload: () => managed.runPromise(Wiring.reload),
+    dispose: () => managed.dispose(),
+    [Symbol.asyncDispose]: () => managed.dispose()
+  }
+}

@@ -1,0 +1,89 @@
+/**
+ * Everything wired: a folder of TOML in, the services that answer out.
+ *
+ * @since 0.1.0
+ */
+import { type ConfigError, ConfigManagement } from "@echelon/config"
+import { Interpreter, Orchestrator } from "@echelon/core"
+import { Providers } from "@echelon/providers"
+import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
+import * as NodePath from "@effect/platform-node/NodePath"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+
+/**
+ * Options of `layer` and `runtime`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options {
+  /** The folder of TOML files. */
+  readonly config: string
+  /** `environments/<env>.toml` in it. @default none */
+  readonly env?: string | undefined
+  /** Variables for `${NAME}` and for overrides. @default the process's environment */
+  readonly variables?: Readonly<Record<string, string | undefined>> | undefined
+}
+
+/**
+ * What `layer` gives.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Services = Orchestrator.Services | Interpreter.Interpreter | ConfigManagement.ConfigManagement
+
+/**
+ * The services over a folder of configuration and the real providers.
+ *
+ * **Errors** `ConfigError` with every problem found, each with file, line, key and what is allowed.
+ *
+ * @example
+ * ```ts no-run
+ * import { Effect } from "effect"
+ * import { Echelon, Orchestrator } from "@echelon/echelon"
+ *
+ * const program = Orchestrator.generate({ prompt: "Why is the sky blue?", metadata: { poolName: "fast_pool" } })
+ * const answer = await Effect.runPromise(program.pipe(Effect.provide(Echelon.layer({ config: "configs" }))))
+ * console.log(answer.text)
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer = (options: Options): Layer.Layer<Services, ConfigError.ConfigError> => {
+  const config = ConfigManagement.ConfigManagement.layer(options).pipe(
+    Layer.provide(Layer.mergeAll(NodeFileSystem.layer, NodePath.layer))
+  )
+  const interpreter = Layer.unwrap(
+    Effect.gen(function* () {
+      const { plan } = yield* ConfigManagement.ConfigManagement
+      return Interpreter.Interpreter.layer(yield* plan)
+    })
+  )
+  return Orchestrator.layer.pipe(
+    Layer.provideMerge(interpreter),
+    Layer.provideMerge(config),
+    Layer.provide(Providers.layer)
+  )
+}
+
+/**
+ * Reads the folder again. New requests use the new plan, those in flight end on the old one. A tree with
+ * problems changes nothing.
+ *
+ * **Errors** `ConfigError` with every problem found.
+ *
+ * @since 0.1.0
+ * @category running
+ */
+export const reload: Effect.Effect<
+  void,
+  ConfigError.ConfigError,
+  ConfigManagement.ConfigManagement | Interpreter.Interpreter
+> = Effect.gen(function* () {
+  const config = yield* ConfigManagement.ConfigManagement
+  const interpreter = yield* Interpreter.Interpreter
+  yield* interpreter.swap(yield* config.reload)
+})
