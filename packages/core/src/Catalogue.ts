@@ -38,6 +38,8 @@ export interface ModelFacts {
 }
 
 /**
+ * Facts about kinds and models.
+ *
  * @since 0.1.0
  * @category models
  */

@@ -22,6 +22,8 @@ export interface Cooldown {
 }
 
 /**
+ * Nothing cools.
+ *
  * @since 0.1.0
  * @category constructors
  */

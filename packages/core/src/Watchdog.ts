@@ -56,6 +56,8 @@ export const start = (
 })
 
 /**
+ * Marks commit: from now on the clocks of a stream run.
+ *
  * @since 0.1.0
  * @category mutations
  */
@@ -66,6 +68,8 @@ export const committed = (state: State, now: number): void => {
 }
 
 /**
+ * Marks a provider event.
+ *
  * @since 0.1.0
  * @category mutations
  */
@@ -74,6 +78,8 @@ export const touched = (state: State, now: number): void => {
 }
 
 /**
+ * Marks the first output.
+ *
  * @since 0.1.0
  * @category mutations
  */
@@ -82,6 +88,8 @@ export const output = (state: State): void => {
 }
 
 /**
+ * Marks that the consumer pulls, or has stopped.
+ *
  * @since 0.1.0
  * @category mutations
  */
