@@ -1,0 +1,213 @@
+/**
+ * From a resolved tree to a plan: every part decoded by its Schema, every name looked up.
+ *
+ * All problems are found at once. A file that is broken or does not decode keeps its name, so that what refers
+ * to it is not reported as well.
+ *
+ * @since 0.1.0
+ */
+import type * as Catalogue from "@echelon/core/Catalogue"
+import * as Nearest from "@echelon/core/Nearest"
+import type * as Plan from "@echelon/core/Plan"
+import * as Result from "effect/Result"
+import type * as Schema from "effect/Schema"
+import * as Decode from "./Decode.ts"
+import * as Fronts from "./Fronts.ts"
+import * as GlobalFile from "./GlobalFile.ts"
+import * as GroupFile from "./GroupFile.ts"
+import * as Groups from "./Groups.ts"
+import * as Instances from "./Instances.ts"
+import * as Names from "./Names.ts"
+import * as Origin from "./Origin.ts"
+import * as PoolFile from "./PoolFile.ts"
+import * as Problem from "./Problem.ts"
+import * as ProviderFile from "./ProviderFile.ts"
+import type * as Resolve from "./Resolve.ts"
+import * as Tree from "./Tree.ts"
+import * as WrapperFile from "./WrapperFile.ts"
+
+/**
+ * A plan, unless there are errors, and every problem, those of the resolved tree included.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Compiled {
+  readonly plan: Plan.Root | undefined
+  readonly problems: ReadonlyArray<Problem.Problem>
+}
+
+interface Named {
+  readonly name?: string
+}
+
+interface Entities<A> {
+  readonly decoded: ReadonlyArray<Instances.Entity<A>>
+  /** Names of those that are broken or do not decode. */
+  readonly failed: ReadonlyArray<string>
+  readonly names: ReadonlyArray<string>
+}
+
+const kinds = ["provider", "groups", "polling_pools", "wrappers"] as const
+
+/** Decodes every file of one kind. */
+const entitiesOf = <S extends Schema.ConstraintDecoder<unknown> & { readonly Type: Named }>(
+  schema: S,
+  kind: (typeof kinds)[number],
+  resolved: Resolve.Resolved,
+  report: (problem: Problem.Problem) => void
+): Entities<S["Type"]> => {
+  const { tree } = resolved
+  const base = ["llms", kind]
+  const node = Tree.get(tree, base)
+  const decoded: Array<Instances.Entity<S["Type"]>> = []
+  const failed = resolved.broken.flatMap((path) => (path[1] === kind ? [String(path[2])] : []))
+  const seen = new Map<string, Origin.Origin>()
+  if (node !== undefined && node._tag !== "Table") {
+    report(Problem.error("type", node.origin, base, `expected a table; found ${Decode.describe(node, base)}`))
+    return { decoded, failed, names: failed }
+  }
+  for (const key of node?.entries.keys() ?? []) {
+    const path = [...base, key]
+    const result = Decode.decode(schema, tree, path)
+    if (Result.isFailure(result)) {
+      result.failure.forEach(report)
+      failed.push(key)
+      const stated = Tree.get(tree, [...path, "name"])
+      if (stated?._tag === "Leaf") failed.push(String(Tree.valueOf(stated)))
+      continue
+    }
+    const name = result.success.name ?? key
+    const before = seen.get(name)
+    if (before !== undefined) {
+      const at = [...path, "name"]
+      const message = `the name "${name}" is already taken at ${Origin.format(before)}`
+      report(Problem.error("duplicate", Tree.originOf(tree, at), at, message))
+      continue
+    }
+    seen.set(name, Tree.originOf(tree, [...path, "name"]))
+    decoded.push({ name, path, file: result.success })
+  }
+  return { decoded, failed, names: [...decoded.map((entity) => entity.name), ...failed] }
+}
+
+/** Keys directly below `llms`. */
+const checkOutline = (tree: Tree.Table, report: (problem: Problem.Problem) => void): void => {
+  const llms = tree.entries.get("llms")
+  if (llms === undefined) return
+  if (llms._tag !== "Table") {
+    report(Problem.error("type", llms.origin, ["llms"], `expected a table; found ${Decode.describe(llms, ["llms"])}`))
+    return
+  }
+  for (const [key, node] of llms.entries) {
+    if (kinds.some((kind) => kind === key)) continue
+    report(Problem.error("unknown_key", node.origin, ["llms", key], `unknown key; ${Nearest.hint(key, kinds)}`))
+  }
+}
+
+const anyOf = (variables: ReadonlyArray<string>): string => [...new Set(variables)].join(" or ")
+
+/** Whether anything is left to ask, in all and in each pool. */
+const checkInstances = (
+  resolved: Resolve.Resolved,
+  instances: Instances.Instances,
+  groups: Groups.Groups,
+  pools: ReadonlyArray<Instances.Entity<PoolFile.PoolFile>>,
+  report: (problem: Problem.Problem) => void
+): void => {
+  const embedded = resolved.environments.includes("embedded")
+  const way = embedded ? ", or use --env embedded, which needs no credential and no network" : ""
+  if (instances.live.size === 0 && instances.disabled.size > 0) {
+    const message = `no credential is set, so no model can be asked; set ${anyOf([...instances.disabled.values()])}${way}`
+    report(Problem.error("no_instance", Origin.file(`${resolved.root}/llms/provider`), "llms.provider", message))
+    return
+  }
+  for (const { file, path } of pools) {
+    const echelons = file.task_groups.flatMap((name) => groups.groups.get(name)?.echelons ?? [])
+    const members = echelons.flatMap((echelon) => echelon.instances)
+    const missing = members.flatMap((name) => instances.disabled.get(name) ?? [])
+    if (missing.length === 0 || members.some((name) => instances.live.has(name))) continue
+    const message = `no instance is left; set ${anyOf(missing)}${way}`
+    report(Problem.error("no_instance", Tree.originOf(resolved.tree, path), path, message))
+  }
+}
+
+const checkRouting = (
+  file: GlobalFile.GlobalFile,
+  tree: Tree.Table,
+  known: Readonly<Record<"default_wrapper" | "default_pool" | "default_provider", ReadonlyArray<string>>>,
+  report: (problem: Problem.Problem) => void
+): void => {
+  for (const key of ["default_wrapper", "default_pool", "default_provider"] as const) {
+    const name = file.routing[key]
+    if (name === undefined || known[key].includes(name)) continue
+    const at = ["routing", key]
+    const message = `unknown ${key.slice("default_".length)} "${name}"; ${Nearest.hint(name, known[key])}`
+    report(Problem.error("reference", Tree.originOf(tree, at), at, message))
+  }
+}
+
+/**
+ * Compiles a resolved tree.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const compile = (resolved: Resolve.Resolved, catalogue: Catalogue.Catalogue): Compiled => {
+  const { tree } = resolved
+  const problems: Array<Problem.Problem> = [...resolved.problems]
+  // A value that could not be expanded has been reported already.
+  const reported = new Set(problems.filter(Problem.isError).map((problem) => problem.key))
+  const report = (problem: Problem.Problem): void => {
+    if (!(problem.code === "type" && reported.has(problem.key))) problems.push(problem)
+  }
+
+  checkOutline(tree, report)
+  const outer = Decode.decode(GlobalFile.GlobalFile, Tree.without(tree, ["llms"]), [])
+  if (Result.isFailure(outer)) outer.failure.forEach(report)
+  const providers = entitiesOf(ProviderFile.ProviderFile, "provider", resolved, report)
+  const groups = entitiesOf(GroupFile.GroupFile, "groups", resolved, report)
+  const pools = entitiesOf(PoolFile.PoolFile, "polling_pools", resolved, report)
+  const wrappers = entitiesOf(WrapperFile.WrapperFile, "wrappers", resolved, report)
+
+  const instances = Instances.make(providers.decoded, catalogue, resolved)
+  instances.problems.forEach(report)
+  const failed = { providers: providers.failed, groups: groups.failed }
+  const built = Groups.make(groups.decoded, instances, failed, resolved)
+  built.problems.forEach(report)
+  const planPools = pools.decoded.map((entity) => Fronts.pool(entity, groups.names, resolved, report))
+  const known = { pools: pools.names, groups: groups.names }
+  const planWrappers = wrappers.decoded.flatMap((entity) => Fronts.wrapper(entity, known, resolved, report) ?? [])
+  if (Result.isSuccess(outer)) {
+    const targets = {
+      default_wrapper: wrappers.names,
+      default_pool: pools.names,
+      default_provider: providers.names
+    }
+    checkRouting(outer.success, tree, targets, report)
+  }
+  if (providers.failed.length === 0 && groups.failed.length === 0) {
+    checkInstances(resolved, instances, built, pools.decoded, report)
+  }
+
+  const sorted = Problem.sort(problems)
+  if (Result.isFailure(outer) || sorted.some(Problem.isError)) return { plan: undefined, problems: sorted }
+  const { routing, shutdown } = outer.success
+  return {
+    plan: {
+      providers: Names.record(instances.providers),
+      instances: Names.record(instances.live),
+      disabled: Names.record(instances.disabled),
+      groups: Names.record(built.groups),
+      pools: Names.record(planPools.map((pool) => [pool.name, pool] as const)),
+      wrappers: Names.record(planWrappers.map((wrapper) => [wrapper.name, wrapper] as const)),
+      routing: {
+        defaultWrapper: routing.default_wrapper,
+        defaultPool: routing.default_pool,
+        defaultProvider: routing.default_provider
+      },
+      shutdownGrace: shutdown.shutdown_grace
+    },
+    problems: sorted
+  }
+}

@@ -1,0 +1,232 @@
+/**
+ * The configuration of a program: read from a folder, checked, and read again on demand.
+ *
+ * This service is both `ConfigManagementService` and `PollingPoolConfigLoader` of the first design:
+ * `loadPoolConfig`, `loadTaskGroupConfig` and `loadWrapperConfig` give one part of the plan by its name.
+ *
+ * @since 0.1.0
+ */
+import * as Catalogue from "@echelon/core/Catalogue"
+import * as Nearest from "@echelon/core/Nearest"
+import type * as Plan from "@echelon/core/Plan"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import type * as FileSystem from "effect/FileSystem"
+import * as Layer from "effect/Layer"
+import type * as Path from "effect/Path"
+import * as Semaphore from "effect/Semaphore"
+import * as Stream from "effect/Stream"
+import * as SubscriptionRef from "effect/SubscriptionRef"
+import * as Compile from "./Compile.ts"
+import * as ConfigError from "./ConfigError.ts"
+import * as ConfigTree from "./ConfigTree.ts"
+import * as Origin from "./Origin.ts"
+import * as Problem from "./Problem.ts"
+import * as Resolve from "./Resolve.ts"
+import type * as Template from "./Template.ts"
+import * as Tree from "./Tree.ts"
+import * as Variables from "./Variables.ts"
+
+/**
+ * Which configuration is used.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options {
+  /** The folder. */
+  readonly config: string
+  /** The name of a file in `environments/`, without `.toml`. */
+  readonly env?: string | undefined
+  /** @default the `Variables` reference */
+  readonly variables?: Template.Variables | undefined
+}
+
+/**
+ * A plan, the tree it was made from, and the warnings on it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Loaded {
+  readonly plan: Plan.Root
+  readonly resolved: Resolve.Resolved
+  readonly warnings: ReadonlyArray<Problem.Problem>
+}
+
+interface Read {
+  readonly compiled: Compile.Compiled
+  readonly resolved: Resolve.Resolved
+}
+
+const readAll = Effect.fnUntraced(function* (options: Options) {
+  const tree = yield* ConfigTree.read(options.config)
+  const variables = options.variables ?? (yield* yield* Variables.Variables)
+  const catalogue = yield* Catalogue.Catalogue
+  const resolved = Resolve.resolve({ ...tree, env: options.env, variables })
+  // Without a file there is nothing to say beside why there is none.
+  if (Object.keys(tree.files).length === 0 && tree.problems.length > 0) {
+    return { resolved, compiled: { plan: undefined, problems: tree.problems } } satisfies Read
+  }
+  const { plan, problems } = Compile.compile(resolved, catalogue)
+  const compiled: Compile.Compiled = {
+    plan: tree.problems.length === 0 ? plan : undefined,
+    problems: Problem.sort([...tree.problems, ...problems])
+  }
+  return { resolved, compiled } satisfies Read
+})
+
+const toLoaded = ({ compiled, resolved }: Read): Effect.Effect<Loaded, ConfigError.ConfigError> =>
+  compiled.plan === undefined
+    ? Effect.fail(ConfigError.make(compiled.problems))
+    : Effect.succeed({ plan: compiled.plan, resolved, warnings: compiled.problems })
+
+/**
+ * Reads a configuration once.
+ *
+ * **Errors** `ConfigError` with every problem when one of them is an error.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const load = (
+  options: Options
+): Effect.Effect<Loaded, ConfigError.ConfigError, FileSystem.FileSystem | Path.Path> =>
+  Effect.flatMap(readAll(options), toLoaded)
+
+/**
+ * Reads a configuration and gives every problem, warnings too; none means that all is well.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const check = (
+  options: Options
+): Effect.Effect<ReadonlyArray<Problem.Problem>, never, FileSystem.FileSystem | Path.Path> =>
+  Effect.map(readAll(options), ({ compiled }) => compiled.problems)
+
+const missing = (
+  loaded: Loaded,
+  kind: "groups" | "polling_pools" | "wrappers",
+  what: string,
+  name: string,
+  known: ReadonlyArray<string>
+): ConfigError.ConfigError => {
+  const path = ["llms", kind]
+  const message = `no ${what} is named "${name}"; ${Nearest.hint(name, known)}`
+  const origin = Origin.file(loaded.resolved.root)
+  return ConfigError.make([Problem.error("reference", origin, path, message)])
+}
+
+/**
+ * The configuration in use.
+ *
+ * **Details** `reload` reads everything again and swaps only when there is no error; a refused reload changes
+ * nothing. `changes` begins with the plan in use. Requests in flight keep the plan they started with: a plan is
+ * a value.
+ *
+ * @example
+ * ```ts
+ * import { ConfigManagement, Variables } from "@echelon/config"
+ * import * as Effect from "effect/Effect"
+ * import * as FileSystem from "effect/FileSystem"
+ * import * as Layer from "effect/Layer"
+ * import * as Path from "effect/Path"
+ *
+ * const program = Effect.gen(function* () {
+ *   const config = yield* ConfigManagement.ConfigManagement
+ *   return (yield* config.loadPoolConfig("fast_pool")).rotation
+ * })
+ *
+ * // Without a folder the Layer fails with every problem in one error.
+ * const layer = ConfigManagement.layer({ config: "no-such-folder" }).pipe(
+ *   Layer.provide(Layer.mergeAll(FileSystem.layerNoop({}), Path.layer)),
+ *   Layer.provide(Layer.succeed(Variables.Variables)(Effect.succeed({})))
+ * )
+ * const error = await Effect.runPromise(Effect.flip(Effect.provide(program, layer)))
+ * console.assert(error.message === "no-such-folder:1:1 error config: there is no such folder")
+ * ```
+ *
+ * @since 0.1.0
+ * @category services
+ */
+export class ConfigManagement extends Context.Service<
+  ConfigManagement,
+  {
+    readonly plan: Effect.Effect<Plan.Root>
+    /** The tree the plan was made from; secrets in it are redacted. */
+    readonly resolved: Effect.Effect<Resolve.Resolved>
+    readonly warnings: Effect.Effect<ReadonlyArray<Problem.Problem>>
+    readonly loadPoolConfig: (name: string) => Effect.Effect<Plan.Pool, ConfigError.ConfigError>
+    readonly loadTaskGroupConfig: (name: string) => Effect.Effect<Plan.TaskGroup, ConfigError.ConfigError>
+    readonly loadWrapperConfig: (name: string) => Effect.Effect<Plan.Wrapper, ConfigError.ConfigError>
+    /** Every problem of what is in the folder now. */
+    readonly validate: Effect.Effect<ReadonlyArray<Problem.Problem>>
+    readonly reload: Effect.Effect<Plan.Root, ConfigError.ConfigError>
+    readonly changes: Stream.Stream<Plan.Root>
+    /** Where a value comes from; `undefined` for a default. */
+    readonly origin: (path: Origin.Path) => Effect.Effect<Origin.Origin | undefined>
+  }
+>()("@echelon/config/ConfigManagement") {
+  /** Reads a folder when it is built, and fails when that has errors. */
+  static readonly layer = (
+    options: Options
+  ): Layer.Layer<ConfigManagement, ConfigError.ConfigError, FileSystem.FileSystem | Path.Path> =>
+    Layer.effect(ConfigManagement, make(options))
+}
+
+/**
+ * Makes the service from a folder.
+ *
+ * **Errors** `ConfigError` with every problem when the folder's configuration has errors.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = (
+  options: Options
+): Effect.Effect<ConfigManagement["Service"], ConfigError.ConfigError, FileSystem.FileSystem | Path.Path> =>
+  Effect.gen(function* () {
+    const context = yield* Effect.context<FileSystem.FileSystem | Path.Path>()
+    const ref = yield* SubscriptionRef.make(yield* load(options))
+    // Two reloads at a time could swap in the older of two readings last.
+    const one = yield* Semaphore.make(1)
+    const current = SubscriptionRef.get(ref)
+    const find = <A>(
+      kind: "groups" | "polling_pools" | "wrappers",
+      what: string,
+      name: string,
+      all: (plan: Plan.Root) => Readonly<Record<string, A>>
+    ): Effect.Effect<A, ConfigError.ConfigError> =>
+      Effect.flatMap(current, (loaded) => {
+        const known = all(loaded.plan)
+        const found = Object.hasOwn(known, name) ? known[name] : undefined
+        return found === undefined
+          ? Effect.fail(missing(loaded, kind, what, name, Object.keys(known)))
+          : Effect.succeed(found)
+      })
+    return ConfigManagement.of({
+      plan: Effect.map(current, (loaded) => loaded.plan),
+      resolved: Effect.map(current, (loaded) => loaded.resolved),
+      warnings: Effect.map(current, (loaded) => loaded.warnings),
+      loadPoolConfig: (name) => find("polling_pools", "pool", name, (plan) => plan.pools),
+      loadTaskGroupConfig: (name) => find("groups", "task group", name, (plan) => plan.groups),
+      loadWrapperConfig: (name) => find("wrappers", "wrapper", name, (plan) => plan.wrappers),
+      validate: Effect.provideContext(check(options), context),
+      reload: Effect.provideContext(load(options), context).pipe(
+        Effect.tap((loaded) => SubscriptionRef.set(ref, loaded)),
+        Effect.map((loaded) => loaded.plan),
+        one.withPermits(1)
+      ),
+      changes: Stream.map(SubscriptionRef.changes(ref), (loaded) => loaded.plan),
+      origin: (path) => Effect.map(current, (loaded) => Tree.get(loaded.resolved.tree, path)?.origin)
+    })
+  })
+
+/**
+ * The service's Layer, as a plain function.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer = ConfigManagement.layer

@@ -1,0 +1,152 @@
+/**
+ * Reads a folder of TOML files through effect's `FileSystem`.
+ *
+ * @since 0.1.0
+ */
+import * as ByteSize from "effect/ByteSize"
+import * as Effect from "effect/Effect"
+import * as FileSystem from "effect/FileSystem"
+import * as Path from "effect/Path"
+import type * as PlatformError from "effect/PlatformError"
+import * as Origin from "./Origin.ts"
+import * as Problem from "./Problem.ts"
+
+/**
+ * What a folder holds. Files are keyed by their path in the folder, with `/`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ConfigTree {
+  /** The folder's own name, with which problems show its files. */
+  readonly root: string
+  readonly files: Readonly<Record<string, string>>
+  /** Files that are there and could not be read. */
+  readonly unreadable: ReadonlyArray<string>
+  readonly problems: ReadonlyArray<Problem.Problem>
+}
+
+/** A configuration is written by people; what is larger is something else. */
+const maxBytes = 1_048_576
+const maxFiles = 2_000
+const maxDepth = 16
+
+/** The line of the first byte sequence that is no UTF-8. */
+const badLine = (bytes: Uint8Array, decoder: TextDecoder): number => {
+  let start = 0
+  for (let line = 1; ; line++) {
+    const end = bytes.indexOf(0x0a, start)
+    const last = end < 0
+    try {
+      decoder.decode(bytes.subarray(start, last ? bytes.length : end))
+    } catch {
+      // The decoder says that a text is not UTF-8 only by throwing.
+      return line
+    }
+    if (last) return 1
+    start = end + 1
+  }
+}
+
+const decodeText = (bytes: Uint8Array): { readonly text: string } | { readonly line: number } => {
+  const decoder = new TextDecoder("utf-8", { fatal: true })
+  try {
+    return { text: decoder.decode(bytes) }
+  } catch {
+    // As above.
+    return { line: badLine(bytes, decoder) }
+  }
+}
+
+const why = (error: PlatformError.PlatformError): string => {
+  switch (error.reason._tag) {
+    case "NotFound":
+      return "it does not exist"
+    case "PermissionDenied":
+      return "permission denied"
+    default:
+      return `the file system says ${error.reason._tag}`
+  }
+}
+
+/**
+ * Reads every `*.toml` below a folder. Names that begin with a dot are passed over; links are followed.
+ *
+ * **Details** A file is at most 1 MiB of UTF-8, with or without a byte order mark, with either line ending. There
+ * are at most 2,000 files and 16 levels. What cannot be read is a problem, and the rest is read all the same.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const read = (config: string): Effect.Effect<ConfigTree, never, FileSystem.FileSystem | Path.Path> =>
+  Effect.gen(function* () {
+    const fs = yield* FileSystem.FileSystem
+    const path = yield* Path.Path
+    const root = path.basename(path.resolve(config)) || "config"
+    const files: Record<string, string> = Object.create(null)
+    const unreadable: Array<string> = []
+    const problems: Array<Problem.Problem> = []
+    const limits = { files: 0, full: false }
+    const shown = (relative: string): string => (relative === "" ? root : `${root}/${relative}`)
+    const report = (code: Problem.Code, relative: string, message: string, line = 1): void => {
+      if (relative.endsWith(".toml")) unreadable.push(relative)
+      const key = Origin.formatPath(relative.replace(/\.toml$/, "").split("/"))
+      problems.push(Problem.error(code, Origin.file(shown(relative), line), relative === "" ? "config" : key, message))
+    }
+
+    const readFile = Effect.fnUntraced(function* (relative: string, size: ByteSize.ByteSize) {
+      const bytes = ByteSize.toNumberUnsafe(size)
+      if (bytes > maxBytes) {
+        return report("size", relative, `the file has ${bytes} bytes; at most ${maxBytes} (1 MiB) are read`)
+      }
+      const result = decodeText(yield* fs.readFile(path.join(config, relative)))
+      if ("text" in result) files[relative] = result.text
+      else report("encoding", relative, "the file is not UTF-8", result.line)
+    })
+
+    const visit: (relative: string, above: ReadonlyArray<string>) => Effect.Effect<void, PlatformError.PlatformError> =
+      Effect.fnUntraced(function* (relative, above) {
+        const here = yield* fs.realPath(path.join(config, relative))
+        if (above.includes(here)) {
+          const target = path.relative(above[0] ?? here, here).replaceAll("\\", "/")
+          return report("loop", relative, `a symbolic link leads back to ${shown(target)}`)
+        }
+        if (above.length >= maxDepth) return report("loop", relative, `more than ${maxDepth} folders deep`)
+        const names = yield* fs.readDirectory(path.join(config, relative))
+        for (const name of [...names].sort()) {
+          if (name.startsWith(".") || limits.full) continue
+          const below = relative === "" ? name : `${relative}/${name}`
+          yield* Effect.gen(function* () {
+            const info = yield* fs.stat(path.join(config, below))
+            if (info.type === "Directory") return yield* visit(below, [...above, here])
+            if (info.type !== "File" || !name.endsWith(".toml")) return
+            if (++limits.files > maxFiles) {
+              limits.full = true
+              return report("folder", "", `more than ${maxFiles} files; is this the folder of a configuration?`)
+            }
+            return yield* readFile(below, info.size)
+          }).pipe(
+            Effect.catch((error) => {
+              report("unreadable", below, `cannot be read: ${why(error)}`)
+              return Effect.void
+            })
+          )
+        }
+      })
+
+    yield* Effect.gen(function* () {
+      const info = yield* fs.stat(config)
+      if (info.type !== "Directory") return report("folder", "", "this is a file; expected a folder of TOML files")
+      yield* visit("", [])
+      if (limits.files === 0 && problems.length === 0) {
+        report("folder", "", "the folder holds no TOML file")
+      }
+    }).pipe(
+      Effect.catch((error) => {
+        const missing = error.reason._tag === "NotFound"
+        report("folder", "", missing ? "there is no such folder" : `cannot be read: ${why(error)}`)
+        return Effect.void
+      })
+    )
+    return { root, files, unreadable, problems }
+  })

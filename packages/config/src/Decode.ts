@@ -1,0 +1,158 @@
+/**
+ * Decodes part of a resolved tree by a Schema, and turns everything that does not fit into problems.
+ *
+ * @since 0.1.0
+ */
+import * as Nearest from "@echelon/core/Nearest"
+import * as Result from "effect/Result"
+import type * as Schema from "effect/Schema"
+import * as SchemaAST from "effect/SchemaAST"
+import type * as SchemaIssue from "effect/SchemaIssue"
+import * as SchemaParser from "effect/SchemaParser"
+import * as Origin from "./Origin.ts"
+import * as Problem from "./Problem.ts"
+import * as TomlFile from "./TomlFile.ts"
+import * as Tree from "./Tree.ts"
+
+/** What does not fit, by its path below the decoded table. */
+type Finding =
+  | { readonly _tag: "Invalid"; readonly path: Origin.Path; readonly expected: string }
+  | { readonly _tag: "Missing"; readonly path: Origin.Path; readonly expected: string }
+  | { readonly _tag: "Unknown"; readonly path: Origin.Path; readonly known: ReadonlyArray<string> }
+
+const expectedOf = (ast: SchemaAST.AST): string | undefined => SchemaAST.resolveAt<string>("expected")(ast)
+
+const knownKeys = (ast: SchemaAST.AST): ReadonlyArray<string> => {
+  const stated = SchemaAST.isObjects(ast) ? ast.propertySignatures.map((signature) => String(signature.name)) : []
+  return [...stated, ...(SchemaAST.resolveAt<ReadonlyArray<string>>("knownKeys")(ast) ?? [])]
+}
+
+/** What is allowed at a key that is missing. */
+const expectedAt = (parent: SchemaAST.AST | undefined, key: PropertyKey | undefined): string => {
+  const signature =
+    parent !== undefined && SchemaAST.isObjects(parent)
+      ? parent.propertySignatures.find(({ name }) => name === key)
+      : undefined
+  return (signature === undefined ? undefined : expectedOf(signature.type)) ?? "a value"
+}
+
+/** Walks an issue; `expected` is what the nearest Schema around it at the same path allows. */
+const findings = (
+  issue: SchemaIssue.Issue,
+  path: Origin.Path,
+  expected: string | undefined,
+  parent: SchemaAST.AST | undefined
+): ReadonlyArray<Finding> => {
+  switch (issue._tag) {
+    case "Pointer": {
+      const below = issue.path.map((segment) => (typeof segment === "number" ? segment : String(segment)))
+      return findings(issue.issue, [...path, ...below], undefined, parent)
+    }
+    case "Composite":
+      return issue.issues.flatMap((inner) => findings(inner, path, expected, issue.ast))
+    case "Encoding":
+      return findings(issue.issue, path, expectedOf(issue.ast) ?? expected, issue.ast)
+    case "Filter": {
+      const stated = issue.filter.annotations?.["expected"]
+      return [{ _tag: "Invalid", path, expected: expected ?? (typeof stated === "string" ? stated : "another value") }]
+    }
+    case "MissingKey":
+      return [{ _tag: "Missing", path, expected: expectedAt(parent, path.at(-1)) }]
+    case "UnexpectedKey":
+      return [{ _tag: "Unknown", path, known: knownKeys(issue.ast) }]
+    case "InvalidType":
+    case "AnyOf":
+    case "OneOf":
+      return [{ _tag: "Invalid", path, expected: expected ?? expectedOf(issue.ast) ?? "another value" }]
+    case "InvalidValue":
+    case "Forbidden":
+      return [{ _tag: "Invalid", path, expected: expected ?? "another value" }]
+  }
+}
+
+const quote = (text: string): string => {
+  const shown = text.replace(/\/\/[^/?#@\s]*@/g, "//***@")
+  return JSON.stringify(shown.length > 60 ? `${shown.slice(0, 60)}...` : shown)
+}
+
+/**
+ * Says what stands somewhere without giving a secret away.
+ *
+ * @since 0.1.0
+ * @category getters
+ */
+export const describe = (node: Tree.Node, path: Origin.Path): string => {
+  switch (node._tag) {
+    case "Table":
+      return "a table"
+    case "List":
+      return node.items.length === 0 ? "an empty list" : "a list"
+    case "Unset":
+      return "nothing"
+    case "Leaf": {
+      const value = Tree.valueOf(node)
+      const kind = value instanceof Date ? "date" : typeof value === "string" ? "text" : typeof value
+      if (Tree.isSecret(path)) return `a ${kind} that is not shown`
+      if (node.written !== undefined) return quote(node.written)
+      if (value instanceof Date) return `the date ${value.toISOString()}`
+      return typeof value === "string" ? quote(value) : String(value)
+    }
+  }
+}
+
+const toProblem = (tree: Tree.Table, base: Origin.Path, finding: Finding): Problem.Problem => {
+  const path = [...base, ...finding.path]
+  const origin = Tree.originOf(tree, path)
+  switch (finding._tag) {
+    case "Missing":
+      return Problem.error("missing_key", origin, path, `missing; expected ${finding.expected}`)
+    case "Unknown": {
+      const message = `unknown key; ${Nearest.hint(String(path.at(-1)), finding.known)}`
+      return Problem.error("unknown_key", origin, path, message)
+    }
+    case "Invalid": {
+      const node = Tree.get(tree, path)
+      const found = node === undefined ? "nothing" : describe(node, path)
+      return Problem.error("type", origin, path, `expected ${finding.expected}; found ${found}`)
+    }
+  }
+}
+
+/**
+ * Decodes what stands at a path. Text that came from a variable is tried as text first, and as a TOML value
+ * where the Schema wants something else.
+ *
+ * **Errors** Every problem at once, with what was found and what is allowed.
+ *
+ * @since 0.1.0
+ * @category getters
+ */
+export const decode = <S extends Schema.ConstraintDecoder<unknown>>(
+  schema: S,
+  tree: Tree.Table,
+  base: Origin.Path
+): Result.Result<S["Type"], ReadonlyArray<Problem.Problem>> => {
+  const root = Tree.get(tree, base) ?? Tree.table([], tree.origin)
+  const run = SchemaParser.decodeUnknownResult(schema, { errors: "all", onExcessProperty: "error" })
+  const attempt = (read: (leaf: Tree.Leaf, path: Origin.Path) => unknown) =>
+    Result.mapError(run(Tree.toPlain(root, read)), (issue) => findings(issue, [], undefined, undefined))
+
+  const first = attempt(Tree.valueOf)
+  if (Result.isSuccess(first)) return Result.succeed(first.success)
+  const values = new Map<string, unknown>()
+  for (const { path } of first.failure) {
+    const node = Tree.get(root, path)
+    const text = node?._tag === "Leaf" && node.fromVariable ? Tree.valueOf(node) : undefined
+    const value = typeof text === "string" ? TomlFile.parseValue(text) : undefined
+    if (value !== undefined) values.set(Origin.pathKey(path), value)
+  }
+  const second =
+    values.size === 0
+      ? first
+      : attempt((leaf, path) => {
+          const key = Origin.pathKey(path)
+          return values.has(key) ? values.get(key) : Tree.valueOf(leaf)
+        })
+  if (Result.isSuccess(second)) return Result.succeed(second.success)
+  return Result.fail(second.failure.map((finding) => toProblem(tree, base, finding)))
+}

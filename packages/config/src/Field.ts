@@ -1,0 +1,238 @@
+/**
+ * The kinds of values that configuration files hold, as Schemas.
+ *
+ * Every Schema here says in its `expected` annotation what is allowed, in the words of an error message. Times
+ * are seconds or text with a unit in a file, and milliseconds when decoded.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import * as SchemaIssue from "effect/SchemaIssue"
+import * as SchemaTransformation from "effect/SchemaTransformation"
+
+/** What timers can wait: 2^31 - 1 milliseconds. */
+const longest = 2_147_483_647
+
+const units: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 }
+
+const toMillis = (input: string | number): number | undefined => {
+  if (typeof input === "number") return input * 1_000
+  const match = /^(\d+(?:\.\d+)?)\s*(ms|s|m|h)$/.exec(input.trim())
+  const unit = units[match?.[2] ?? ""]
+  return match === null || unit === undefined ? undefined : Number(match[1]) * unit
+}
+
+const time = (expected: string, isAllowed: (millis: number) => boolean) =>
+  Schema.Union([Schema.Number, Schema.String]).pipe(
+    Schema.decodeTo(
+      Schema.Number,
+      SchemaTransformation.transformEffect<number, string | number>({
+        decode: (input) => {
+          const millis = toMillis(input)
+          return millis !== undefined && millis <= longest && isAllowed(millis)
+            ? Effect.succeed(millis)
+            : Effect.fail(new SchemaIssue.InvalidValue())
+        },
+        encode: (millis) => Effect.succeed(millis / 1_000)
+      })
+    ),
+    Schema.annotate({ expected })
+  )
+
+/**
+ * A length of time above zero, decoded to milliseconds.
+ *
+ * @since 0.1.0
+ * @category schemas
+ */
+export const seconds = time(
+  'seconds above 0 (at most 24 days), or text such as "30s", "500ms", "5m", "1h"',
+  (millis) => millis > 0
+)
+
+/**
+ * A length of time that may be zero, decoded to milliseconds.
+ *
+ * @since 0.1.0
+ * @category schemas
+ */
+export const secondsOrZero = time(
+  'seconds from 0 (at most 24 days), or text such as "30s", "500ms", "5m", "1h"',
+  (millis) => millis >= 0
+)
+
+const number = (expected: string, isAllowed: (n: number) => boolean) =>
+  Schema.Number.check(Schema.makeFilter((n: number) => Number.isFinite(n) && isAllowed(n), { expected }))
+
+/**
+ * A whole number, not below `minimum`.
+ *
+ * @since 0.1.0
+ * @category schemas
+ */
+export const int = (minimum: number) =>
+  number(`a whole number, at least ${minimum}`, (n) => Number.isSafeInteger(n) && n >= minimum)
+
+/**
+ * Any whole number.
+ *
+ * @since 0.1.0
+ * @category schemas
+ */
+export const anyInt = number("a whole number", (n) => Number.isSafeInteger(n))
+
+/**
+ * A number from 0 to 1.
+ *
+ * @since 0.1.0
+ * @category schemas
+ */
+export const ratio = number("a number from 0 to 1", (n) => n >= 0 && n <= 1)
+
+/**
+ * A number from 0 on.
+ *
+ * @since 0.1.0
+ * @category schemas
+ */
+export const fromZero = number("a number, 0 or above", (n) => n >= 0)
+
+/**
+ * A number above 0.
+ *
+ * @since 0.1.0
+ * @category schemas
+ */
+export const aboveZero = number("a number above 0", (n) => n > 0)
+
+/**
+ * A number not below 1.
+ *
+ * @since 0.1.0
+ * @category schemas
+ */
+export const fromOne = number("a number, 1 or above", (n) => n >= 1)
+
+/**
+ * A sampling temperature.
+ *
+ * @since 0.1.0
+ * @category schemas
+ */
+export const temperature = number("a number from 0 to 2", (n) => n >= 0 && n <= 2)
+
+/**
+ * `true` or `false`.
+ *
+ * @since 0.1.0
+ * @category schemas
+ */
+export const flag = Schema.Boolean.annotate({ expected: "true or false" })
+
+/**
+ * Any text.
+ *
+ * @since 0.1.0
+ * @category schemas
+ */
+export const text = Schema.String.annotate({ expected: "text" })
+
+const notEmpty = (expected: string) => Schema.String.check(Schema.makeFilter((s: string) => s !== "", { expected }))
+
+/**
+ * A name.
+ *
+ * @since 0.1.0
+ * @category schemas
+ */
+export const name = notEmpty("a name (text that is not empty)")
+
+/**
+ * At least one name.
+ *
+ * @since 0.1.0
+ * @category schemas
+ */
+export const names = (what: string) =>
+  Schema.Array(name).check(
+    Schema.makeFilter((all: ReadonlyArray<string>) => all.length > 0, { expected: `a list of ${what}, at least one` })
+  )
+
+/**
+ * An address that begins with `http://` or `https://` and holds no user and password.
+ *
+ * @since 0.1.0
+ * @category schemas
+ */
+export const url = Schema.String.check(
+  Schema.makeFilter((s: string) => /^https?:\/\//.test(s) && URL.canParse(s) && !/^https?:\/\/[^/?#]*@/.test(s), {
+    expected: "an address that begins with http:// or https://, without user and password"
+  })
+)
+
+/**
+ * Text that is never printed.
+ *
+ * @since 0.1.0
+ * @category schemas
+ */
+export const secret = Schema.RedactedFromValue(text).annotate({ expected: "text" })
+
+/**
+ * One of several texts.
+ *
+ * @since 0.1.0
+ * @category schemas
+ */
+export const oneOf = <const L extends ReadonlyArray<string>>(values: L) =>
+  Schema.Literals(values).annotate({ expected: values.map((value) => JSON.stringify(value)).join(", ") })
+
+/** Adds a description without changing what the Schema is. */
+const described = <S extends Schema.Top>(schema: S, description: string): S => schema.annotate({ description }) as S
+
+/**
+ * A key that must be there.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const required = <S extends Schema.Top>(schema: S, description: string): S => described(schema, description)
+
+/**
+ * A key that may be absent.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const optional = <S extends Schema.Top>(schema: S, description: string) =>
+  Schema.optionalKey(described(schema, description))
+
+/**
+ * A key with a default, stated as a file would.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const or = <S extends Schema.Top>(schema: S, value: S["Encoded"], description: string) =>
+  described(schema, description).pipe(Schema.withDecodingDefaultKey(Effect.succeed(value)))
+
+/**
+ * A table whose keys all have defaults or may be absent.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const section = <const F extends Schema.Struct.Fields>(fields: F, description: string) =>
+  Schema.Struct(fields).annotate({ description, expected: "a table" })
+
+/**
+ * The keys of any file.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const anyFile = {
+  name: optional(name, "by which others refer to it; the file's name when absent"),
+  description: optional(text, "for readers")
+} as const

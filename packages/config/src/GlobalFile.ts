@@ -1,0 +1,70 @@
+/**
+ * The keys of `global.toml` and `environments/*.toml` that belong to no other file.
+ *
+ * @since 0.1.0
+ */
+import * as Schema from "effect/Schema"
+import * as Field from "./Field.ts"
+
+/** A table that is known and has no keys yet. */
+const noKeys = (description: string) =>
+  Field.optional(
+    Schema.Record(Schema.String, Schema.Never.annotate({ expected: "nothing: this table has no keys yet" })).annotate({
+      expected: "a table"
+    }),
+    description
+  )
+
+/**
+ * The outermost table without `llms`.
+ *
+ * @since 0.1.0
+ * @category schemas
+ */
+export const GlobalFile = Schema.Struct({
+  ...Field.anyFile,
+  routing: Field.or(
+    Field.section(
+      {
+        default_wrapper: Field.optional(Field.name, "for requests that name no target"),
+        default_pool: Field.optional(Field.name, "the same, when there is no default wrapper"),
+        default_provider: Field.optional(Field.name, "the same, when there is no default pool either")
+      },
+      "where requests go that name no target"
+    ),
+    {},
+    "where requests go that name no target"
+  ),
+  shutdown: Field.or(
+    Field.section(
+      { shutdown_grace: Field.or(Field.secondsOrZero, 30, "how long running requests may take to end") },
+      "what happens when the program ends"
+    ),
+    {},
+    "what happens when the program ends"
+  ),
+  reload: Field.or(
+    Field.section(
+      {
+        watch: Field.or(Field.flag, true, "whether changed files are read again"),
+        debounce: Field.or(Field.secondsOrZero, 0.2, "without a change before files are read again")
+      },
+      "reading changed files again"
+    ),
+    {},
+    "reading changed files again"
+  ),
+  metrics: noKeys("metrics"),
+  tracing: noKeys("tracing"),
+  logging: noKeys("logging"),
+  usage: noKeys("usage"),
+  alerts: noKeys("alerts")
+}).annotate({ expected: "a table" })
+
+/**
+ * The decoded outermost table.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type GlobalFile = typeof GlobalFile.Type

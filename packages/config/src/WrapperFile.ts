@@ -1,0 +1,68 @@
+/**
+ * The keys of `llms/wrappers/*.toml`: a named front to a pool or a task group.
+ *
+ * @since 0.1.0
+ */
+import * as Schema from "effect/Schema"
+import * as Field from "./Field.ts"
+
+/**
+ * A wrapper's file.
+ *
+ * @since 0.1.0
+ * @category schemas
+ */
+export const WrapperFile = Schema.Struct({
+  ...Field.anyFile,
+  type: Field.required(Field.oneOf(["pool", "task_group"]), "what it fronts"),
+  default_config: Field.or(
+    Field.section(
+      {
+        pool_name: Field.optional(Field.name, 'required when the type is "pool"'),
+        group_name: Field.optional(Field.name, 'required when the type is "task_group"'),
+        enable_health_check: Field.or(Field.flag, true, "whether the target's instances are checked"),
+        enable_metrics: Field.or(Field.flag, true, "metrics need metrics_enabled too")
+      },
+      "the target"
+    ),
+    {},
+    "the target"
+  ),
+  monitoring: Field.or(
+    Field.section(
+      {
+        metrics_enabled: Field.or(Field.flag, true, "metrics need enable_metrics too"),
+        alerting_enabled: Field.or(Field.flag, true, "whether alerts are raised"),
+        health_check_interval: Field.optional(Field.seconds, "the pool's when absent")
+      },
+      "what is watched"
+    ),
+    {},
+    "what is watched"
+  ),
+  performance: Field.or(
+    Field.section(
+      {
+        request_timeout: Field.optional(Field.seconds, "a request until commit, queueing included"),
+        max_concurrent_requests: Field.optional(Field.int(1), "that run at a time"),
+        queue_size: Field.or(Field.int(0), 0, "requests that may wait")
+      },
+      "admission"
+    ),
+    {},
+    "admission"
+  ),
+  tenants: Field.or(
+    Schema.Record(Schema.String, Field.aboveZero).annotate({ expected: "a table of weights" }),
+    {},
+    "fair shares of the queue; 1 for who is not named"
+  )
+}).annotate({ expected: "a table" })
+
+/**
+ * A decoded wrapper's file.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type WrapperFile = typeof WrapperFile.Type

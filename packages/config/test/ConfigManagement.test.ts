@@ -1,0 +1,129 @@
+import * as ConfigManagement from "@echelon/config/ConfigManagement"
+import * as Origin from "@echelon/config/Origin"
+import * as Problem from "@echelon/config/Problem"
+import * as Variables from "@echelon/config/Variables"
+import { Catalogue } from "@echelon/core"
+import { expect, it } from "@effect/vitest"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import * as Stream from "effect/Stream"
+import * as Folder from "./support/Folder.ts"
+import * as Sample from "./support/Sample.ts"
+
+const open = (root: string, options: Partial<ConfigManagement.Options> = {}) =>
+  ConfigManagement.make({ config: root, variables: Sample.variables, ...options })
+
+it.effect("gives the plan, its parts by name, and where values come from", () =>
+  Effect.gen(function* () {
+    const { root } = yield* Folder.make(Sample.files)
+    const config = yield* open(root)
+    expect((yield* config.plan).pools["fast_pool"]).toEqual(yield* config.loadPoolConfig("fast_pool"))
+    expect((yield* config.loadTaskGroupConfig("fast_group")).echelons).toHaveLength(2)
+    expect((yield* config.loadWrapperConfig("pool_wrapper")).target.name).toBe("fast_pool")
+    expect(yield* config.validate).toEqual([])
+    const origin = yield* config.origin(["llms", "groups", "fast_group", "echelon1", "timeout"])
+    expect(origin && Origin.format(origin)).toBe("configs/llms/groups/fast_group.toml:3:1")
+    expect(yield* config.origin(["llms", "groups", "fast_group", "echelon2", "timeout"])).toBeUndefined()
+    const error = yield* Effect.flip(config.loadPoolConfig("fast_pol"))
+    expect(error.message).toBe(
+      'configs:1:1 error llms.polling_pools: no pool is named "fast_pol"; did you mean "fast_pool"?'
+    )
+    expect((yield* Effect.flip(config.loadWrapperConfig("constructor")))._tag).toBe("ConfigError")
+  }).pipe(Effect.provide(Folder.services))
+)
+
+it.effect("a Layer fails with every problem of the folder, one a line", () =>
+  Effect.gen(function* () {
+    const { root } = yield* Folder.make({
+      ...Sample.files,
+      "llms/polling_pools/fast_pool.toml": 'task_groups = ["fast_grop"]\ncach = 1',
+      "llms/wrappers/w.toml": new Uint8Array([0xff])
+    })
+    const layer = ConfigManagement.layer({ config: root, variables: Sample.variables })
+    const error = yield* Effect.flip(Effect.scoped(Layer.build(layer)))
+    expect(error.message.split("\n")).toEqual([
+      'configs/llms/polling_pools/fast_pool.toml:2:1 error llms.polling_pools.fast_pool.cach: unknown key; did you mean "cache"?',
+      "configs/llms/wrappers/w.toml:1:1 error llms.wrappers.w: the file is not UTF-8"
+    ])
+  }).pipe(Effect.provide(Folder.services))
+)
+
+it.effect("a file that cannot be read excuses what refers to it", () =>
+  Effect.gen(function* () {
+    const { root } = yield* Folder.make({ ...Sample.files, "llms/provider/openai.toml": new Uint8Array([0xff]) })
+    const problems = yield* ConfigManagement.check({ config: root, variables: {} })
+    expect(problems.map(Problem.format)).toEqual([
+      "configs/llms/provider/openai.toml:1:1 error llms.provider.openai: the file is not UTF-8"
+    ])
+  }).pipe(Effect.provide(Folder.services))
+)
+
+it.effect("a reload swaps when all is well and changes nothing when not", () =>
+  Effect.gen(function* () {
+    const { root, write } = yield* Folder.make(Sample.files)
+    const config = yield* open(root)
+    const seen = yield* Effect.forkChild(
+      config.changes.pipe(
+        Stream.map((plan) => plan.groups["fast_group"]?.echelons[0]?.clocks.attempt),
+        Stream.take(2),
+        Stream.runCollect
+      ),
+      { startImmediately: true }
+    )
+    const before = yield* config.plan
+    const group = (timeout: string) => `[echelon1]\nmodels = ["openai-gpt4"]\ntimeout = ${timeout}`
+    yield* write("llms/groups/fast_group.toml", group("-1"))
+    expect((yield* Effect.flip(config.reload)).problems).toHaveLength(1)
+    expect(yield* config.validate).toHaveLength(1)
+    expect(yield* config.plan).toBe(before)
+    yield* write("llms/groups/fast_group.toml", group("7"))
+    const after = yield* config.reload
+    expect(after.groups["fast_group"]?.echelons[0]?.clocks.attempt).toBe(7_000)
+    expect(yield* config.plan).toBe(after)
+    expect(before.groups["fast_group"]?.echelons[0]?.clocks.attempt).toBe(30_000)
+    expect(yield* Fiber.join(seen)).toEqual([30_000, 7_000])
+  }).pipe(Effect.provide(Folder.services))
+)
+
+it.effect("variables come from the reference, anew at every reload, unless they are handed over", () =>
+  Effect.gen(function* () {
+    const { root } = yield* Folder.make(Sample.files)
+    const environment: Record<string, string> = { OPENAI_API_KEY: "one", ECHELON__ROUTING__DEFAULT_POOL: "fast_pool" }
+    const config = yield* ConfigManagement.make({ config: root }).pipe(
+      Effect.provideService(
+        Variables.Variables,
+        Effect.sync(() => ({ ...environment }))
+      )
+    )
+    expect((yield* config.plan).routing.defaultPool).toBe("fast_pool")
+    delete environment["ECHELON__ROUTING__DEFAULT_POOL"]
+    const reloaded = yield* config.reload
+    expect(reloaded.routing.defaultPool).toBeUndefined()
+    const handed = yield* open(root, { variables: { OPENAI_API_KEY: "two" } })
+    expect((yield* handed.plan).routing.defaultPool).toBeUndefined()
+  }).pipe(Effect.provide(Folder.services))
+)
+
+it.effect("uses the environment file and the catalogue it is given", () =>
+  Effect.gen(function* () {
+    const { root } = yield* Folder.make({ ...Sample.files, "environments/e.toml": "[shutdown]\nshutdown_grace = 1" })
+    const config = yield* open(root, { env: "e" }).pipe(Effect.provideService(Catalogue.Catalogue, Sample.catalogue))
+    const plan = yield* config.plan
+    expect(plan.shutdownGrace).toBe(1_000)
+    expect(plan.instances["openai-gpt4"]?.model.prices).toEqual({ input: 30, output: 60 })
+    // A reload reads with the same catalogue.
+    expect((yield* config.reload).instances["openai-gpt4"]?.model.prices).toEqual({ input: 30, output: 60 })
+  }).pipe(Effect.provide(Folder.services))
+)
+
+it.effect("warnings do not stop it and can be read", () =>
+  Effect.gen(function* () {
+    const { root } = yield* Folder.make({
+      ...Sample.files,
+      "llms/provider/x.toml": 'kind = "k"\napi_key = "$' + '{X}"\n[models.m]'
+    })
+    const config = yield* open(root)
+    expect((yield* config.warnings).map(({ code }) => code)).toEqual(["credential"])
+  }).pipe(Effect.provide(Folder.services))
+)

@@ -1,0 +1,139 @@
+import { expect, it } from "@effect/vitest"
+import * as Sample from "./support/Sample.ts"
+
+const group = "llms/groups/fast_group.toml"
+const openai = "llms/provider/openai.toml"
+const where = "configs/llms/groups/fast_group.toml"
+const first = '[echelon1]\nmodels = ["openai-gpt4"]\n'
+
+it("wrong types, all at once, with what was found and what is allowed", () => {
+  expect(
+    Sample.problems({
+      [group]: `${first}timeout = 2026-01-01
+ttft_timeout = true
+idle_timeout = "1 week"
+stream_timeout = -1
+max_retries = 1.5
+temperature = "hot"
+top_p = 2
+rpm_limit = 0
+priority = nan
+rotation_strategy = "sticki"
+stop = []
+upstream = {}
+hedge = 3
+[fallback_config]
+on_interrupt = ["resume", "panic"]
+content_policy_fallback = "yes"
+max_attempts = inf
+`
+    })
+  ).toEqual([
+    `${where}:3:1 error llms.groups.fast_group.echelon1.timeout: expected seconds above 0 (at most 24 days), or text such as "30s", "500ms", "5m", "1h"; found the date 2026-01-01`,
+    `${where}:4:1 error llms.groups.fast_group.echelon1.ttft_timeout: expected seconds above 0 (at most 24 days), or text such as "30s", "500ms", "5m", "1h"; found true`,
+    `${where}:5:1 error llms.groups.fast_group.echelon1.idle_timeout: expected seconds above 0 (at most 24 days), or text such as "30s", "500ms", "5m", "1h"; found "1 week"`,
+    `${where}:6:1 error llms.groups.fast_group.echelon1.stream_timeout: expected seconds above 0 (at most 24 days), or text such as "30s", "500ms", "5m", "1h"; found -1`,
+    `${where}:7:1 error llms.groups.fast_group.echelon1.max_retries: expected a whole number, at least 0; found 1.5`,
+    `${where}:8:1 error llms.groups.fast_group.echelon1.temperature: expected a number from 0 to 2; found "hot"`,
+    `${where}:9:1 error llms.groups.fast_group.echelon1.top_p: expected a number from 0 to 1; found 2`,
+    `${where}:10:1 error llms.groups.fast_group.echelon1.rpm_limit: expected a whole number, at least 1; found 0`,
+    `${where}:11:1 error llms.groups.fast_group.echelon1.priority: expected a whole number; found NaN`,
+    `${where}:12:1 error llms.groups.fast_group.echelon1.rotation_strategy: expected "round_robin", "weighted", "random", "priority", "least_busy", "shortest_delay", "p2c", "latency", "cost", "usage", "sticky"; found "sticki"`,
+    `${where}:13:1 error llms.groups.fast_group.echelon1.stop: expected text, or a list of texts; found an empty list`,
+    `${where}:14:1 error llms.groups.fast_group.echelon1.upstream: expected "as_asked", "stream"; found a table`,
+    `${where}:15:1 error llms.groups.fast_group.echelon1.hedge: expected a table; found 3`,
+    `${where}:17:1 error llms.groups.fast_group.fallback_config.on_interrupt: expected "fail", "resume", "restart", or a list of them; found a list`,
+    `${where}:18:1 error llms.groups.fast_group.fallback_config.content_policy_fallback: expected true or false; found "yes"`,
+    `${where}:19:1 error llms.groups.fast_group.fallback_config.max_attempts: expected a whole number, at least 1; found Infinity`
+  ])
+})
+
+it("unknown keys at every depth, with the nearest known ones", () => {
+  expect(
+    Sample.problems({
+      "global.toml": "rooting = 1\n[shutdown]\ngrace = 1\n[llms.pools.x]\ny = 1\n[metrics]\nport = 1",
+      [group]: `colour = 1\n[echelon_1]\nx = 1\n${first}timeot = 1\n[fallback_config.circuit_breaker]\nfailure_treshold = 1`
+    })
+  ).toEqual([
+    'configs/global.toml:1:1 error rooting: unknown key; did you mean "routing" or "logging"?',
+    'configs/global.toml:3:1 error shutdown.grace: unknown key; known: "shutdown_grace"',
+    'configs/global.toml:4:1 error llms.pools: unknown key; known: "provider", "groups", "polling_pools", "wrappers"',
+    "configs/global.toml:7:1 error metrics.port: expected nothing: this table has no keys yet; found 1",
+    `${where}:1:1 error llms.groups.fast_group.colour: unknown key; known: "name", "description", "fallback_config", "echelon1", "echelon2", "echelon3", "echelon4", "echelon5", "echelon6", "echelon7", and 2 more`,
+    `${where}:2:1 error llms.groups.fast_group.echelon_1: unknown key; did you mean "echelon1" or "echelon2" or "echelon3"?`,
+    `${where}:6:1 error llms.groups.fast_group.echelon1.timeot: unknown key; did you mean "timeout"?`,
+    `${where}:8:1 error llms.groups.fast_group.fallback_config.circuit_breaker.failure_treshold: unknown key; did you mean "failure_threshold"?`
+  ])
+})
+
+it("missing keys say what belongs there", () => {
+  expect(
+    Sample.problems({
+      [group]: "[echelon1]\ntimeout = 3\n[echelon2]\nmodels = []",
+      "llms/polling_pools/fast_pool.toml": "",
+      "llms/wrappers/pool_wrapper.toml": "",
+      [openai]: ""
+    })
+  ).toEqual([
+    `${where}:1:1 error llms.groups.fast_group.echelon1.models: missing; expected a list of instance names, at least one`,
+    `${where}:4:1 error llms.groups.fast_group.echelon2.models: expected a list of instance names, at least one; found an empty list`,
+    "configs/llms/polling_pools/fast_pool.toml:1:1 error llms.polling_pools.fast_pool.task_groups: missing; expected a list of task groups, at least one",
+    "configs/llms/provider/openai.toml:1:1 error llms.provider.openai.kind: missing; expected a name (text that is not empty)",
+    'configs/llms/wrappers/pool_wrapper.toml:1:1 error llms.wrappers.pool_wrapper.type: missing; expected "pool", "task_group"'
+  ])
+})
+
+it("a table where a value belongs, and the other way round", () => {
+  expect(Sample.problems({ "global.toml": "routing = 1\nllms = 2" })).toContain(
+    "configs/global.toml:1:1 error routing: expected a table; found 1"
+  )
+  expect(Sample.problems({ "global.toml": "[llms]\nwrappers = 2" })).toEqual([])
+  expect(Sample.problems({ "environments/e.toml": "[llms]\nwrappers = 2" }, { env: "e" })).toEqual([
+    "configs/environments/e.toml:2:1 error llms.wrappers: expected a table; found 2"
+  ])
+})
+
+it("never shows a secret, whatever is wrong with it", () => {
+  const lines = Sample.problems(
+    {
+      [openai]: `kind = "openai"
+api_key = 4711
+base_url = "https://me:hunter2@host/4711"
+[headers]
+x = ["hunter2"]
+[query]
+y = { z = "hunter2" }
+[models.gpt4]
+[models."gpt3.5-turbo"]
+`,
+      "llms/provider/b.toml": 'kind = "openai"\napi_kye = "hunter2"\n[[credentials]]\napi_key = ["hunter2"]'
+    },
+    { variables: {} }
+  )
+  expect(lines).toEqual([
+    'configs/llms/provider/b.toml:2:1 error llms.provider.b.api_kye: unknown key; did you mean "api_key"?',
+    "configs/llms/provider/b.toml:3:1 error llms.provider.b.credentials[0].name: missing; expected a name (text that is not empty)",
+    "configs/llms/provider/b.toml:4:1 error llms.provider.b.credentials[0].api_key: expected text; found a list",
+    "configs/llms/provider/openai.toml:2:1 error llms.provider.openai.api_key: expected text; found a number that is not shown",
+    'configs/llms/provider/openai.toml:3:1 error llms.provider.openai.base_url: expected an address that begins with http:// or https://, without user and password; found "https://***@host/4711"',
+    "configs/llms/provider/openai.toml:5:1 error llms.provider.openai.headers.x: expected text; found a list",
+    "configs/llms/provider/openai.toml:7:1 error llms.provider.openai.query.y: expected text; found a table"
+  ])
+})
+
+it.each([
+  ["30", 30_000],
+  ["0.25", 250],
+  ['"30s"', 30_000],
+  ['"500ms"', 500],
+  ['"5m"', 300_000],
+  ['"1h"', 3_600_000],
+  ['"1.5 s"', 1_500]
+])("reads %s seconds as %d ms", (stated, millis) => {
+  const plan = Sample.plan({ [group]: `${first}timeout = ${stated}` })
+  expect(plan.groups["fast_group"]?.echelons[0]?.clocks.attempt).toBe(millis)
+})
+
+it.each(["2147484", '"600h"', "1e300", '"-1s"', '"30"', '""', '"s"'])("refuses %s seconds", (stated) => {
+  expect(Sample.problems({ [group]: `${first}timeout = ${stated}` })).toHaveLength(1)
+})

@@ -1,0 +1,38 @@
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: the syntax that is tested
+
+import * as Template from "@echelon/config/Template"
+import { expect, it } from "@effect/vitest"
+import * as Result from "effect/Result"
+
+const variables = { A: "one", B: "two", EMPTY: "", NESTED: "${A}" }
+
+it.each([
+  ["plain", "plain"],
+  ["${A}", "one"],
+  ["<${A}-${B}>", "<one-two>"],
+  ["${MISSING:-three}", "three"],
+  ["${A:-three}", "one"],
+  ["${EMPTY:-three}", "three"],
+  ["${MISSING:-}", ""],
+  ["${MISSING:-http://x:1/?y}", "http://x:1/?y"],
+  ["${A:?needed}", "one"],
+  ["$${A}", "${A}"],
+  ["$${A} ${A} $${", "${A} one ${"],
+  ["${NESTED}", "${A}"],
+  ["$A $ $$ {A}", "$A $ $$ {A}"]
+])("expands %j to %j", (text, expected) => {
+  expect(Result.getOrThrow(Template.expand(text, variables))).toBe(expected)
+})
+
+it.each([
+  ["${MISSING}", { _tag: "Unset", name: "MISSING" }],
+  ["${EMPTY}", { _tag: "Unset", name: "EMPTY" }],
+  ["${toString}", { _tag: "Unset", name: "toString" }],
+  ["${MISSING:?set it}", { _tag: "Demanded", name: "MISSING", message: "set it" }],
+  ["${A", { _tag: "Malformed", text: "${A" }],
+  ["${}", { _tag: "Malformed", text: "${}" }],
+  ["${A-b}", { _tag: "Malformed", text: "${A-b}" }],
+  ["${1A}", { _tag: "Malformed", text: "${1A}" }]
+] as const)("refuses %j", (text, expected) => {
+  expect(Result.getOrThrow(Result.flip(Template.expand(text, variables)))).toEqual(expected)
+})
