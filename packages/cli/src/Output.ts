@@ -6,6 +6,26 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as Logger from "effect/Logger"
+
+/**
+ * Sends log lines where diagnostics go, since standard output is for data.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerLogger: Layer.Layer<never, never, Output> = Layer.unwrap(
+  Effect.gen(function* () {
+    const output = yield* Output
+    const context = yield* Effect.context()
+    return Logger.layer([
+      Logger.make(({ logLevel, message }) => {
+        const text = (Array.isArray(message) ? message : [message]).map(String).join(" ")
+        Effect.runForkWith(context)(output.diagnose(`${logLevel.toLowerCase()}: ${text}`))
+      })
+    ])
+  })
+)
 
 /**
  * The two outputs of a command.

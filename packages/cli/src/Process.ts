@@ -8,7 +8,9 @@ import * as NodeServices from "@effect/platform-node/NodeServices"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Main from "./Main.ts"
-import { Output } from "./Output.ts"
+import { layerLogger, Output } from "./Output.ts"
+
+const services = Layer.mergeAll(NodeServices.layer, Layer.provideMerge(layerLogger, Output.layer))
 
 /**
  * Runs the command line until it ends or a signal interrupts it.
@@ -17,6 +19,6 @@ import { Output } from "./Output.ts"
  * @category running
  */
 export const main = (args: ReadonlyArray<string>, version: string): void => {
-  const program = Effect.provide(Main.run(args, version), Layer.mergeAll(NodeServices.layer, Output.layer))
+  const program = Effect.provide(Main.run(args, version), services)
   NodeRuntime.runMain(program, { disableErrorReporting: true })
 }

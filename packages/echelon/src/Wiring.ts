@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import { type ConfigError, ConfigManagement } from "@echelon/config"
+import { type ConfigError, ConfigManagement, Problem } from "@echelon/config"
 import { Interpreter, Orchestrator } from "@echelon/core"
 import { Providers } from "@echelon/providers"
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
@@ -37,6 +37,9 @@ export type Services = Orchestrator.Services | Interpreter.Interpreter | ConfigM
 /**
  * The services over a folder of configuration and the real providers.
  *
+ * **Details** Warnings about the configuration are logged, for example which instances are disabled for want of a
+ * credential.
+ *
  * **Errors** `ConfigError` with every problem found, each with file, line, key and what is allowed.
  *
  * @example
@@ -58,7 +61,8 @@ export const layer = (options: Options): Layer.Layer<Services, ConfigError.Confi
   )
   const interpreter = Layer.unwrap(
     Effect.gen(function* () {
-      const { plan } = yield* ConfigManagement.ConfigManagement
+      const { plan, warnings } = yield* ConfigManagement.ConfigManagement
+      for (const warning of yield* warnings) yield* Effect.logWarning(Problem.format(warning))
       return Interpreter.Interpreter.layer(yield* plan)
     })
   )
@@ -85,5 +89,7 @@ export const reload: Effect.Effect<
 > = Effect.gen(function* () {
   const config = yield* ConfigManagement.ConfigManagement
   const interpreter = yield* Interpreter.Interpreter
-  yield* interpreter.swap(yield* config.reload)
+  const plan = yield* config.reload
+  for (const warning of yield* config.warnings) yield* Effect.logWarning(Problem.format(warning))
+  yield* interpreter.swap(plan)
 })
