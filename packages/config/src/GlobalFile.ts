@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import * as Plans from "@echelon/core/Plans"
 import * as Schema from "effect/Schema"
 import * as Field from "./Field.ts"
 
@@ -37,7 +38,13 @@ export const GlobalFile = Schema.Struct({
   ),
   shutdown: Field.or(
     Field.section(
-      { shutdown_grace: Field.or(Field.secondsOrZero, 30, "how long running requests may take to end") },
+      {
+        shutdown_grace: Field.or(
+          Field.secondsOrZero,
+          Plans.defaults.shutdownGrace / 1000,
+          "how long running requests may take to end"
+        )
+      },
       "what happens when the program ends"
     ),
     {},

@@ -4,9 +4,12 @@
  * @since 0.1.0
  */
 import * as Clocks from "@echelon/core/Clocks"
+import * as Plans from "@echelon/core/Plans"
 import * as Schema from "effect/Schema"
 import * as Field from "./Field.ts"
 import * as Rotation from "./Rotation.ts"
+
+const { breaker, echelon, fallback, hedge } = Plans.defaults
 
 /**
  * When a second instance is asked beside a slow first one. Off when the table is absent.
@@ -16,9 +19,13 @@ import * as Rotation from "./Rotation.ts"
  */
 export const Hedge = Field.section(
   {
-    percentile: Field.or(Field.ratio, 0.95, "of first-output times, after which a second instance is asked"),
-    min_delay: Field.or(Field.secondsOrZero, 0.5, "never earlier than this"),
-    budget: Field.or(Field.ratio, 0.05, "share of requests that may be hedged")
+    percentile: Field.or(
+      Field.ratio,
+      hedge.percentile,
+      "of first-output times, after which a second instance is asked"
+    ),
+    min_delay: Field.or(Field.secondsOrZero, hedge.minDelay / 1000, "never earlier than this"),
+    budget: Field.or(Field.ratio, hedge.budget, "share of requests that may be hedged")
   },
   "asks a second instance beside a slow first one"
 )
@@ -41,7 +48,7 @@ export const Echelon = Field.section(
     idle_timeout: Field.or(Field.seconds, Clocks.defaults.idle / 1000, "between events after first output"),
     stream_timeout: Field.optional(Field.seconds, "the whole stream"),
     consumer_idle_timeout: Field.or(Field.seconds, Clocks.defaults.consumerIdle / 1000, "without a pull by the reader"),
-    max_retries: Field.or(Field.int(0), 2, "attempts beyond the first in this echelon"),
+    max_retries: Field.or(Field.int(0), echelon.maxRetries, "attempts beyond the first in this echelon"),
     temperature: Field.optional(Field.temperature, "where the request leaves it open"),
     max_tokens: Field.optional(Field.int(1), "of output, where the request leaves it open"),
     top_p: Field.optional(Field.ratio, "where the request leaves it open"),
@@ -50,8 +57,12 @@ export const Echelon = Field.section(
       "where the request leaves it open"
     ),
     seed: Field.optional(Field.anyInt, "where the request leaves it open"),
-    rotation_strategy: Field.or(Rotation.schema, "round_robin", "when the group is called directly"),
-    upstream: Field.or(Field.oneOf(["as_asked", "stream"]), "as_asked", "whether buffered requests go out as streams"),
+    rotation_strategy: Field.or(Rotation.schema, echelon.rotation, "when the group is called directly"),
+    upstream: Field.or(
+      Field.oneOf(["as_asked", "stream"]),
+      echelon.upstream,
+      "whether buffered requests go out as streams"
+    ),
     hedge: Field.optional(Hedge, "off when absent")
   },
   "instances of equal rank"
@@ -65,15 +76,15 @@ export const Echelon = Field.section(
  */
 export const CircuitBreaker = Field.section(
   {
-    failure_threshold: Field.or(Field.int(1), 5, "consecutive failures that open it"),
-    recovery_time: Field.or(Field.seconds, 60, "how long it stays open at first"),
-    max_recovery_time: Field.or(Field.seconds, 300, "it doubles per reopening up to this"),
-    half_open_requests: Field.or(Field.int(1), 1, "requests that test a half-open breaker"),
+    failure_threshold: Field.or(Field.int(1), breaker.failureThreshold, "consecutive failures that open it"),
+    recovery_time: Field.or(Field.seconds, breaker.recoveryTime / 1000, "how long it stays open at first"),
+    max_recovery_time: Field.or(Field.seconds, breaker.maxRecoveryTime / 1000, "it doubles per reopening up to this"),
+    half_open_requests: Field.or(Field.int(1), breaker.halfOpenRequests, "requests that test a half-open breaker"),
     failure_rate: Field.optional(Field.ratio, "of the window, opens it too"),
-    window: Field.or(Field.seconds, 30, "of the rates"),
-    minimum_requests: Field.or(Field.int(1), 20, "in the window before a rate counts"),
+    window: Field.or(Field.seconds, breaker.window / 1000, "of the rates"),
+    minimum_requests: Field.or(Field.int(1), breaker.minimumRequests, "in the window before a rate counts"),
     slow_call: Field.optional(Field.seconds, "first output slower than this is slow"),
-    slow_rate: Field.or(Field.ratio, 0.5, "share of slow calls that opens it")
+    slow_rate: Field.or(Field.ratio, breaker.slowRate, "share of slow calls that opens it")
   },
   "circuit breakers"
 )
@@ -88,17 +99,25 @@ const interrupts = Field.oneOf(["fail", "resume", "restart"])
  */
 export const Fallback = Field.section(
   {
-    strategy: Field.or(Field.oneOf(["echelon_down", "none"]), "echelon_down", "whether the next echelon is tried"),
+    strategy: Field.or(Field.oneOf(["echelon_down", "none"]), fallback.strategy, "whether the next echelon is tried"),
     fallback_groups: Field.optional(
       Schema.Array(Field.name).annotate({ expected: "a list of groups or group.echelonN" }),
       "tried after the first echelon; the group's own by priority when absent"
     ),
     max_attempts: Field.optional(Field.int(1), "echelons tried, the first included; all when absent"),
-    retry_delay: Field.or(Field.secondsOrZero, 0.5, "base of the backoff"),
-    retry_max_delay: Field.or(Field.secondsOrZero, 8, "cap of the backoff"),
+    retry_delay: Field.or(Field.secondsOrZero, fallback.retryDelay / 1000, "base of the backoff"),
+    retry_max_delay: Field.or(Field.secondsOrZero, fallback.retryMaxDelay / 1000, "cap of the backoff"),
     max_total_attempts: Field.optional(Field.int(1), "attempts of one request"),
-    max_retry_after_wait: Field.or(Field.secondsOrZero, 5, "the longest wait for the same instance"),
-    content_policy_fallback: Field.or(Field.flag, false, "whether another model may answer what one refused"),
+    max_retry_after_wait: Field.or(
+      Field.secondsOrZero,
+      fallback.maxRetryAfterWait / 1000,
+      "the longest wait for the same instance"
+    ),
+    content_policy_fallback: Field.or(
+      Field.flag,
+      fallback.contentPolicyFallback,
+      "whether another model may answer what one refused"
+    ),
     on_interrupt: Field.or(
       Schema.Union([
         interrupts,
@@ -106,10 +125,10 @@ export const Fallback = Field.section(
           Schema.makeFilter((all: ReadonlyArray<string>) => all.length > 0, { expected: "at least one" })
         )
       ]).annotate({ expected: '"fail", "resume", "restart", or a list of them' }),
-      "fail",
+      fallback.onInterrupt,
       "when a stream breaks after commit, in order"
     ),
-    commit: Field.or(Field.oneOf(["first_output", "finish"]), "first_output", "when a call succeeds"),
+    commit: Field.or(Field.oneOf(["first_output", "finish"]), fallback.commit, "when a call succeeds"),
     circuit_breaker: Field.or(CircuitBreaker, {}, "one per instance of the group")
   },
   "what happens when an attempt fails"

@@ -3,9 +3,12 @@
  *
  * @since 0.1.0
  */
+import * as Plans from "@echelon/core/Plans"
 import * as Schema from "effect/Schema"
 import * as Field from "./Field.ts"
 import * as Rotation from "./Rotation.ts"
+
+const { pool } = Plans.defaults
 
 /**
  * A pool's file.
@@ -16,12 +19,12 @@ import * as Rotation from "./Rotation.ts"
 export const PoolFile = Schema.Struct({
   ...Field.anyFile,
   task_groups: Field.required(Field.names("task groups"), "whose instances the pool rotates over"),
-  rotation_strategy: Field.or(Rotation.schema, "round_robin", "how an instance of a tier is picked"),
+  rotation_strategy: Field.or(Rotation.schema, pool.rotation, "how an instance of a tier is picked"),
   sticky: Field.or(
     Field.section(
       {
-        load_bound: Field.or(Field.fromOne, 1.25, "of the mean load, beyond which a session moves on"),
-        ttl: Field.or(Field.seconds, 600, "how long a session is kept")
+        load_bound: Field.or(Field.fromOne, pool.sticky.loadBound, "of the mean load, beyond which a session moves on"),
+        ttl: Field.or(Field.seconds, pool.sticky.ttl / 1000, "how long a session is kept")
       },
       "for the strategy sticky; the key is metadata.sessionId"
     ),
@@ -31,8 +34,12 @@ export const PoolFile = Schema.Struct({
   slow_start: Field.or(
     Field.section(
       {
-        duration: Field.or(Field.secondsOrZero, 30, "until an instance has its whole share again"),
-        min_share: Field.or(Field.ratio, 0.1, "at first")
+        duration: Field.or(
+          Field.secondsOrZero,
+          pool.slowStart.duration / 1000,
+          "until an instance has its whole share again"
+        ),
+        min_share: Field.or(Field.ratio, pool.slowStart.minShare, "at first")
       },
       "after an instance came back"
     ),
@@ -42,11 +49,19 @@ export const PoolFile = Schema.Struct({
   health_check: Field.or(
     Field.section(
       {
-        interval: Field.or(Field.seconds, 30, "between checks"),
-        failure_threshold: Field.or(Field.int(1), 3, "failed checks that put an instance out"),
-        recovery_time: Field.or(Field.seconds, 60, "until an instance that is out is checked again"),
-        active: Field.or(Field.flag, true, "whether instances without traffic are asked"),
-        budget_per_hour: Field.or(Field.int(0), 60, "active checks")
+        interval: Field.or(Field.seconds, pool.healthCheck.interval / 1000, "between checks"),
+        failure_threshold: Field.or(
+          Field.int(1),
+          pool.healthCheck.failureThreshold,
+          "failed checks that put an instance out"
+        ),
+        recovery_time: Field.or(
+          Field.seconds,
+          pool.healthCheck.recoveryTime / 1000,
+          "until an instance that is out is checked again"
+        ),
+        active: Field.or(Field.flag, pool.healthCheck.active, "whether instances without traffic are asked"),
+        budget_per_hour: Field.or(Field.int(0), pool.healthCheck.budgetPerHour, "active checks")
       },
       "health checks"
     ),
@@ -56,9 +71,13 @@ export const PoolFile = Schema.Struct({
   fallback_config: Field.or(
     Field.section(
       {
-        strategy: Field.or(Field.oneOf(["instance_rotation", "none"]), "instance_rotation", "after a failure"),
-        max_instance_attempts: Field.or(Field.int(1), 2, "different instances per tier"),
-        max_ejected: Field.or(Field.ratio, 1, "share of instances that breakers may put out")
+        strategy: Field.or(Field.oneOf(["instance_rotation", "none"]), pool.fallback.strategy, "after a failure"),
+        max_instance_attempts: Field.or(
+          Field.int(1),
+          pool.fallback.maxInstanceAttempts,
+          "different instances per tier"
+        ),
+        max_ejected: Field.or(Field.ratio, pool.fallback.maxEjected, "share of instances that breakers may put out")
       },
       "what happens when an attempt fails"
     ),
@@ -68,8 +87,8 @@ export const PoolFile = Schema.Struct({
   retry_budget: Field.or(
     Field.section(
       {
-        ratio: Field.or(Field.ratio, 0.2, "retries against recent requests"),
-        min_per_second: Field.or(Field.fromZero, 10, "retries that are always allowed")
+        ratio: Field.or(Field.ratio, pool.retryBudget.ratio, "retries against recent requests"),
+        min_per_second: Field.or(Field.fromZero, pool.retryBudget.minPerSecond, "retries that are always allowed")
       },
       "how much of the traffic may be retries"
     ),
@@ -111,8 +130,8 @@ export const PoolFile = Schema.Struct({
     Field.section(
       {
         enabled: Field.or(Field.flag, false, "whether equal requests are answered from memory"),
-        ttl: Field.or(Field.seconds, 300, "how long an answer is kept"),
-        capacity: Field.or(Field.int(1), 10_000, "answers")
+        ttl: Field.or(Field.seconds, pool.cache.ttl / 1000, "how long an answer is kept"),
+        capacity: Field.or(Field.int(1), pool.cache.capacity, "answers")
       },
       "exact match, per tenant"
     ),

@@ -4,10 +4,11 @@
  * @since 0.1.0
  */
 import * as Capability from "@echelon/core/Capability"
+import * as Plans from "@echelon/core/Plans"
 import * as Schema from "effect/Schema"
 import * as Field from "./Field.ts"
 
-const mebibyte = 1_048_576
+const { provider } = Plans.defaults
 
 /**
  * One of several credentials.
@@ -71,13 +72,13 @@ export const ProviderFile = Schema.Struct({
   deployment: Field.optional(Field.name, "where the row uses it"),
   region: Field.optional(Field.name, "where the row uses it"),
   default_model: Field.optional(Field.name, "the alias for direct calls without a model; the first when absent"),
-  connect_timeout: Field.or(Field.seconds, 5, "until a connection stands"),
-  max_connections: Field.or(Field.int(1), 256, "per origin"),
-  keep_alive: Field.or(Field.secondsOrZero, 30, "how long an idle connection is kept"),
-  max_response_bytes: Field.or(Field.int(1), 64 * mebibyte, "bytes of a whole response"),
-  max_event_bytes: Field.or(Field.int(1), 4 * mebibyte, "bytes of one event of a stream"),
-  max_cooldown: Field.or(Field.seconds, 3600, "the longest wait a provider may name"),
-  limit_scope: Field.or(Field.oneOf(["model", "credential", "provider"]), "model", "whom a 429 cools down"),
+  connect_timeout: Field.or(Field.seconds, provider.connectTimeout / 1000, "until a connection stands"),
+  max_connections: Field.or(Field.int(1), provider.maxConnections, "per origin"),
+  keep_alive: Field.or(Field.secondsOrZero, provider.keepAlive / 1000, "how long an idle connection is kept"),
+  max_response_bytes: Field.or(Field.int(1), provider.maxResponseBytes, "bytes of a whole response"),
+  max_event_bytes: Field.or(Field.int(1), provider.maxEventBytes, "bytes of one event of a stream"),
+  max_cooldown: Field.or(Field.seconds, provider.maxCooldown / 1000, "the longest wait a provider may name"),
+  limit_scope: Field.or(Field.oneOf(["model", "credential", "provider"]), provider.limitScope, "whom a 429 cools down"),
   health_check: Field.optional(Field.oneOf(["models", "ping", "none"]), "how a probe asks; from the row when absent"),
   models: Field.or(
     Schema.Record(Schema.String, Model).annotate({ expected: "tables ([models.ALIAS])" }),

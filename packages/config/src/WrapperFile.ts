@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import * as Plans from "@echelon/core/Plans"
 import * as Schema from "effect/Schema"
 import * as Field from "./Field.ts"
 
@@ -45,7 +46,7 @@ export const WrapperFile = Schema.Struct({
       {
         request_timeout: Field.optional(Field.seconds, "a request until commit, queueing included"),
         max_concurrent_requests: Field.optional(Field.int(1), "that run at a time"),
-        queue_size: Field.or(Field.int(0), 0, "requests that may wait")
+        queue_size: Field.or(Field.int(0), Plans.defaults.wrapper.queueSize, "requests that may wait")
       },
       "admission"
     ),

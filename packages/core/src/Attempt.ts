@@ -17,8 +17,6 @@ import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
 import type * as Clocks from "./Clocks.ts"
 import * as LlmError from "./LlmError.ts"
-import type { LlmReply } from "./LlmReply.ts"
-import type * as LlmRequest from "./LlmRequest.ts"
 import type * as Usage from "./Usage.ts"
 import * as Watchdog from "./Watchdog.ts"
 
@@ -104,7 +102,15 @@ export interface Options {
  * @since 0.1.0
  * @category getters
  */
-export const optionsOf = (request: LlmRequest.LlmRequest, instance: string): Options => ({
+export const optionsOf = (
+  request: {
+    readonly clocks: Clocks.Clocks
+    readonly deadline: number | undefined
+    readonly firstOutputBy: number | undefined
+    readonly stream: boolean
+  },
+  instance: string
+): Options => ({
   instance,
   clocks: request.clocks,
   deadline: request.deadline,
@@ -250,11 +256,11 @@ class Live implements Attempt {
  * @since 0.1.0
  * @category constructors
  */
-export const open = <R>(
+export const open = <A extends { readonly attempt: Attempt }, R>(
   options: Options,
-  body: (attempt: Attempt) => Effect.Effect<LlmReply, LlmError.LlmError, R>
-): Effect.Effect<LlmReply, LlmError.LlmError, R | Scope.Scope> =>
-  Effect.withFiber<LlmReply, LlmError.LlmError, R | Scope.Scope>((caller) => {
+  body: (attempt: Attempt) => Effect.Effect<A, LlmError.LlmError, R>
+): Effect.Effect<A, LlmError.LlmError, R | Scope.Scope> =>
+  Effect.withFiber<A, LlmError.LlmError, R | Scope.Scope>((caller) => {
     const context = caller.context as Context.Context<R | Scope.Scope>
     const scope = Scope.forkUnsafe(Context.get(context, Scope.Scope))
     const clock = Context.get(context, Clock.Clock)

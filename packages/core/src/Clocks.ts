@@ -4,7 +4,7 @@
  * @since 0.1.0
  */
 import * as Duration from "effect/Duration"
-import type * as LlmError from "./LlmError.ts"
+import type * as Reason from "./Reason.ts"
 
 /**
  * Lengths in milliseconds. `undefined` means that the clock does not run.
@@ -24,7 +24,7 @@ export interface Clocks {
   /** Without a pull by the consumer. */
   readonly consumerIdle: number
   /** Clocks that the caller made shorter than configured: when they run out, the instance is not to blame. */
-  readonly shortened?: ReadonlyArray<LlmError.ClockName> | undefined
+  readonly shortened?: ReadonlyArray<Reason.ClockName> | undefined
 }
 
 /**
@@ -88,7 +88,7 @@ export const withOptions = (weaker: Clocks, options: Options): Clocks => {
 export const withCaller = (configured: Clocks, options: Options): Clocks => {
   const clocks = withOptions(configured, options)
   const never = Number.POSITIVE_INFINITY
-  const shortened: Array<LlmError.ClockName> = []
+  const shortened: Array<Reason.ClockName> = []
   for (const name of ["attempt", "ttft", "idle", "stream"] as const) {
     const before = configured[name] ?? (name === "ttft" ? configured.attempt : never)
     if (clocks[name] !== configured[name] && (clocks[name] ?? never) < before) shortened.push(name)

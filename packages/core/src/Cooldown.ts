@@ -7,7 +7,7 @@
  * @since 0.1.0
  */
 import * as Duration from "effect/Duration"
-import type * as LlmError from "./LlmError.ts"
+import type * as Reason from "./Reason.ts"
 
 /**
  * A cooldown. `until` is milliseconds since the epoch; 0 when nothing cools.
@@ -39,7 +39,7 @@ const unnamed = { base: 1_000, max: 60_000 }
  * @since 0.1.0
  * @category combinators
  */
-export const failed = (state: Cooldown, reason: LlmError.Reason, now: number, maxCooldown: number): Cooldown => {
+export const failed = (state: Cooldown, reason: Reason.Reason, now: number, maxCooldown: number): Cooldown => {
   if (reason._tag !== "RateLimited" && reason._tag !== "QuotaExhausted") return state
   const named = reason.retryAfter === undefined ? Number.NaN : Duration.toMillis(reason.retryAfter)
   if (named > 0) return { until: Math.max(state.until, now + Math.min(named, maxCooldown)), strikes: state.strikes }

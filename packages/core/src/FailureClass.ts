@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import type * as LlmError from "./LlmError.ts"
+import type * as Reason from "./Reason.ts"
 
 /**
  * The consequences of a reason.
@@ -46,7 +46,7 @@ const refused: FailureClass = { ...final, nextEchelon: "content_policy_fallback"
  * @since 0.1.0
  * @category getters
  */
-export const of = (reason: LlmError.Reason): FailureClass => {
+export const of = (reason: Reason.Reason): FailureClass => {
   switch (reason._tag) {
     case "RateLimited":
       return rateLimited

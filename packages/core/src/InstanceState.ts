@@ -10,6 +10,7 @@ import type * as Clock from "effect/Clock"
 import type * as Attempt from "./Attempt.ts"
 import * as Cooldown from "./Cooldown.ts"
 import type * as Failover from "./Failover.ts"
+import * as Plans from "./Plans.ts"
 
 /**
  * The state of one instance.
@@ -55,7 +56,7 @@ export interface Options {
  * @category constructors
  */
 export const make = (options: Options = {}): InstanceState => {
-  const { cooldown = { current: Cooldown.none }, maxCooldown = 3_600_000 } = options
+  const { cooldown = { current: Cooldown.none }, maxCooldown = Plans.defaults.provider.maxCooldown } = options
   let inFlight = 0
   return {
     inFlight: () => inFlight,

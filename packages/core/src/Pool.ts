@@ -6,6 +6,7 @@
 import type * as Effect from "effect/Effect"
 import type * as Llm from "./Llm.ts"
 import type * as Plan from "./Plan.ts"
+import * as Plans from "./Plans.ts"
 import * as Tiers from "./Tiers.ts"
 
 /**
@@ -23,14 +24,6 @@ export interface Options {
   /** Attempts beyond the first. @default 2 */
   readonly maxRetries?: number | undefined
 }
-
-/**
- * What a pool does when nothing is configured.
- *
- * @since 0.1.0
- * @category models
- */
-export const defaults = { rotation: "round_robin", maxInstanceAttempts: 2 } as const
 
 /**
  * Makes a pool of one tier over any `Llm`s.
@@ -57,12 +50,12 @@ export const defaults = { rotation: "round_robin", maxInstanceAttempts: 2 } as c
 export const make = (members: ReadonlyArray<Llm.Llm>, options: Options): Effect.Effect<Llm.Llm> =>
   Tiers.make({
     id: options.id,
-    rotation: options.rotation ?? defaults.rotation,
+    rotation: options.rotation ?? Plans.defaults.pool.rotation,
     tiers: [
       {
         members: members.map((llm) => Tiers.member(llm)),
-        maxRetries: options.maxRetries ?? Tiers.defaults.maxRetries,
-        maxInstances: options.maxInstanceAttempts ?? defaults.maxInstanceAttempts
+        maxRetries: options.maxRetries ?? Plans.defaults.echelon.maxRetries,
+        maxInstances: options.maxInstanceAttempts ?? Plans.defaults.pool.fallback.maxInstanceAttempts
       }
     ]
   })

@@ -4,7 +4,7 @@
  *
  * @since 0.1.0
  */
-import type * as LlmError from "./LlmError.ts"
+import type * as Reason from "./Reason.ts"
 import type * as Usage from "./Usage.ts"
 
 /**
@@ -27,7 +27,7 @@ export interface Entry {
   /** `group.echelonN`, when the instance was reached through one. */
   readonly echelon: string | undefined
   readonly outcome: Outcome
-  readonly reason: LlmError.ReasonTag | undefined
+  readonly reason: Reason.ReasonTag | undefined
   /** Since the epoch, by Effect's `Clock`. */
   readonly startedAt: number
   /** From start to first output. */
@@ -57,7 +57,7 @@ export type Route = ReadonlyArray<Entry>
  */
 export interface Open {
   outcome: Outcome
-  reason: LlmError.ReasonTag | undefined
+  reason: Reason.ReasonTag | undefined
   firstOutputAt: number | undefined
   endedAt: number | undefined
   usage: Usage.Usage | undefined

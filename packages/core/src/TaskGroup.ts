@@ -6,6 +6,7 @@
 import type * as Effect from "effect/Effect"
 import type * as Llm from "./Llm.ts"
 import type * as Plan from "./Plan.ts"
+import * as Plans from "./Plans.ts"
 import * as Tiers from "./Tiers.ts"
 
 /**
@@ -48,11 +49,11 @@ export interface Options {
 export const make = (echelons: ReadonlyArray<ReadonlyArray<Llm.Llm>>, options: Options): Effect.Effect<Llm.Llm> =>
   Tiers.make({
     id: options.id,
-    rotation: options.rotation ?? "round_robin",
+    rotation: options.rotation ?? Plans.defaults.echelon.rotation,
     maxTiers: options.maxAttempts,
     tiers: echelons.map((members) => ({
       members: members.map((llm) => Tiers.member(llm)),
-      maxRetries: options.maxRetries ?? Tiers.defaults.maxRetries,
+      maxRetries: options.maxRetries ?? Plans.defaults.echelon.maxRetries,
       maxInstances: Number.POSITIVE_INFINITY
     }))
   })

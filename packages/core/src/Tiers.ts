@@ -22,6 +22,7 @@ import * as LlmError from "./LlmError.ts"
 import type * as LlmReply from "./LlmReply.ts"
 import * as LlmRequest from "./LlmRequest.ts"
 import type * as Plan from "./Plan.ts"
+import * as Plans from "./Plans.ts"
 import * as Selection from "./Selection.ts"
 
 /**
@@ -71,6 +72,8 @@ export interface Options {
  */
 export type MemberOptions = Partial<Omit<Member, "llm" | "id">>
 
+const { fallback } = Plans.defaults
+
 /**
  * Makes a member of an `Llm`.
  *
@@ -82,31 +85,21 @@ export const member = (llm: Llm.Llm, options: MemberOptions = {}): Member => ({
   llm,
   model: options.model ?? llm.id,
   contextWindow: options.contextWindow ?? llm.capabilities.contextWindow,
-  maxRetryAfterWait: options.maxRetryAfterWait ?? defaults.maxRetryAfterWait,
-  contentPolicyFallback: options.contentPolicyFallback ?? false,
+  maxRetryAfterWait: options.maxRetryAfterWait ?? fallback.maxRetryAfterWait,
+  contentPolicyFallback: options.contentPolicyFallback ?? fallback.contentPolicyFallback,
   state: options.state ?? InstanceState.make(),
   weight: options.weight ?? 1,
   priority: options.priority ?? 1,
   echelon: options.echelon,
   clocks: options.clocks ?? Clocks.defaults,
   settings: options.settings ?? {},
-  upstream: options.upstream ?? "as_asked",
-  commit: options.commit ?? "first_output",
-  backoff: options.backoff ?? defaults.backoff
+  upstream: options.upstream ?? Plans.defaults.echelon.upstream,
+  commit: options.commit ?? fallback.commit,
+  backoff: options.backoff ?? {
+    base: Duration.millis(fallback.retryDelay),
+    cap: Duration.millis(fallback.retryMaxDelay)
+  }
 })
-
-/**
- * What holds when nothing is configured: repeats within 0.5 s to 8 s, at most 5 s of waiting for one instance,
- * two retries an echelon.
- *
- * @since 0.1.0
- * @category models
- */
-export const defaults = {
-  maxRetryAfterWait: 5_000,
-  backoff: { base: Duration.millis(500), cap: Duration.seconds(8) },
-  maxRetries: 2
-} as const
 
 /** What all requests of one engine share: the rotation's memory of each tier. */
 interface Engine extends Options {
