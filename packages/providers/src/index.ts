@@ -1,1 +1,35 @@
-export {}
+/**
+ * Wire protocols, endpoints, authentication and framing of language model providers.
+ *
+ * @since 0.1.0
+ */
+export * as AnthropicMessages from "./AnthropicMessages.ts"
+export * as AnthropicMessagesError from "./AnthropicMessagesError.ts"
+export * as AnthropicMessagesRequest from "./AnthropicMessagesRequest.ts"
+export * as AnthropicMessagesStream from "./AnthropicMessagesStream.ts"
+export * as Auth from "./Auth.ts"
+export * as CatalogueLive from "./CatalogueLive.ts"
+export * as ClientFactory from "./ClientFactory.ts"
+export * as Dialect from "./Dialect.ts"
+export * as Endpoint from "./Endpoint.ts"
+export * as ErrorReply from "./ErrorReply.ts"
+export * as Instance from "./Instance.ts"
+export * as Json from "./Json.ts"
+export * as Lowering from "./Lowering.ts"
+export * as Media from "./Media.ts"
+export * as ModelTable from "./ModelTable.ts"
+export * as NetworkFailure from "./NetworkFailure.ts"
+export * as OpenAiChat from "./OpenAiChat.ts"
+export * as OpenAiChatError from "./OpenAiChatError.ts"
+export * as OpenAiChatRequest from "./OpenAiChatRequest.ts"
+export * as OpenAiChatStream from "./OpenAiChatStream.ts"
+export * as OpenAiChatTools from "./OpenAiChatTools.ts"
+export * as Protocol from "./Protocol.ts"
+export * as ProviderInstances from "./ProviderInstances.ts"
+export * as Providers from "./Providers.ts"
+export * as ProviderTable from "./ProviderTable.ts"
+export * as Redaction from "./Redaction.ts"
+export * as RetryAfter from "./RetryAfter.ts"
+export * as Sse from "./Sse.ts"
+export * as Transport from "./Transport.ts"
+export * as Wire from "./Wire.ts"

@@ -1,0 +1,307 @@
+/**
+ * Builds an `Llm` of an instance of a plan: its provider's row says the protocol, the endpoint and the auth, and
+ * the transport carries the bytes.
+ *
+ * @since 0.1.0
+ */
+import type * as Attempt from "@echelon/core/Attempt"
+import type * as InstanceFactory from "@echelon/core/InstanceFactory"
+import * as Llm from "@echelon/core/Llm"
+import * as LlmError from "@echelon/core/LlmError"
+import type * as LlmRequest from "@echelon/core/LlmRequest"
+import * as Nearest from "@echelon/core/Nearest"
+import type * as Part from "@echelon/core/Part"
+import type * as Plan from "@echelon/core/Plan"
+import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type * as HttpClient from "effect/http/HttpClient"
+import * as Pull from "effect/Pull"
+import type * as Scope from "effect/Scope"
+import * as Endpoint from "./Endpoint.ts"
+import * as ErrorReply from "./ErrorReply.ts"
+import * as Json from "./Json.ts"
+import type * as Protocol from "./Protocol.ts"
+import * as ProviderTable from "./ProviderTable.ts"
+import * as Redaction from "./Redaction.ts"
+import * as Sse from "./Sse.ts"
+import * as Transport from "./Transport.ts"
+import * as Wire from "./Wire.ts"
+
+/** Everything that the calls of one instance share. */
+interface Context {
+  readonly instance: Plan.Instance
+  readonly row: ProviderTable.Row
+  readonly endpoint: Endpoint.Endpoint
+  readonly options: Protocol.Options
+  readonly client: HttpClient.HttpClient
+}
+
+/**
+ * Builds an instance.
+ *
+ * **Errors** `UnknownTarget` when no row has the provider's kind; `Authentication` when its key is not set, naming
+ * the variable that usually holds it; `InvalidRequest` when the address, the key or a header cannot be used.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = (
+  instance: Plan.Instance
+): Effect.Effect<InstanceFactory.Built, LlmError.LlmError, Scope.Scope | Transport.Transport> =>
+  Effect.gen(function* () {
+    const { credential, model, name, provider } = instance
+    const row = ProviderTable.find(provider.kind)
+    if (row === undefined) return yield* Effect.fail(unknownKind(provider))
+    if (row.needsKey && credential.key === undefined) return yield* Effect.fail(missingKey(name, row.keyVariable))
+    const endpoint = yield* Effect.try({
+      try: () => Endpoint.make(row, instance),
+      catch: (thrown) =>
+        LlmError.make({
+          reason: { _tag: "InvalidRequest" },
+          // Only the refusals that are written for people are shown: any other message could hold a value.
+          detail: thrown instanceof RangeError ? thrown.message : "the endpoint cannot be used",
+          instance: name
+        })
+    })
+    const transport = yield* Transport.Transport
+    const client = yield* transport.client(provider)
+    const context: Context = {
+      instance,
+      row,
+      endpoint,
+      client,
+      options: {
+        kind: provider.kind,
+        model: model.model,
+        maxOutputTokens: model.capabilities.maxOutputTokens,
+        dialect: row.dialect
+      }
+    }
+    const llm = Llm.make({
+      id: name,
+      model: model.model,
+      capabilities: model.capabilities,
+      prices: model.prices,
+      open: (request, attempt, dropped) => open(context, request, attempt, dropped)
+    })
+    return { llm, probe: probe(context, llm) }
+  })
+
+const unknownKind = (provider: Plan.Provider): LlmError.LlmError =>
+  LlmError.make({
+    reason: { _tag: "UnknownTarget", kind: "provider", name: provider.kind, known: ProviderTable.kinds },
+    detail: `no kind of provider is called "${provider.kind}"; ${Nearest.hint(provider.kind, ProviderTable.kinds)}`
+  })
+
+/**
+ * The error of an instance whose key is not set.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const missingKey = (instance: string, variable: string | undefined): LlmError.LlmError =>
+  LlmError.make({
+    reason: { _tag: "Authentication" },
+    detail: variable === undefined ? "no key is set" : `no key is set; set ${variable}`,
+    instance
+  })
+
+const open = (
+  context: Context,
+  request: LlmRequest.LlmRequest,
+  attempt: Attempt.Attempt,
+  dropped: (field: string) => void
+): Effect.Effect<Llm.Source, LlmError.LlmError, Scope.Scope> =>
+  Effect.gen(function* () {
+    const { endpoint, instance, options, row } = context
+    const { provider } = instance
+    const body = yield* Effect.try({
+      try: () => JSON.stringify(row.protocol.lower(request, options, dropped)),
+      // The message of a failed serialization may quote the prompt.
+      catch: () => LlmError.make({ reason: { _tag: "InvalidRequest" }, detail: "the request is not JSON" })
+    })
+    const exchange = yield* Wire.send({
+      client: context.client,
+      target: endpoint.generate,
+      origin: endpoint.origin,
+      body,
+      accept: request.stream ? "text/event-stream" : "application/json",
+      maxResponseBytes: provider.maxResponseBytes
+    })
+    if (!isSuccess(exchange.status)) return yield* refused(context, exchange)
+    const raw = request.raw?.protocol === row.protocol.name
+    // The server decides what it sends: one that cannot stream, or always does, is understood all the same.
+    if (exchange.contentType === "text/event-stream" || (exchange.contentType === "" && request.stream))
+      return streamed(context, exchange, attempt, raw)
+    return yield* buffered(context, exchange, raw)
+  })
+
+const isSuccess = (status: number): boolean => status >= 200 && status < 300
+
+/** Reads a refusal. A body that breaks off does not hide the status. */
+const refused = (context: Context, exchange: Wire.Exchange): Effect.Effect<never, LlmError.LlmError> =>
+  Effect.flatMap(
+    Effect.zip(
+      Effect.catch(exchange.text, () => Effect.succeed("")),
+      Clock.currentTimeMillis
+    ),
+    ([body, now]) => {
+      exchange.finished()
+      return Effect.fail(
+        ErrorReply.fromReply(
+          { status: exchange.status, headers: exchange.headers, body },
+          {
+            decode: (json) => context.row.protocol.decodeError(json, context.options),
+            statuses: context.row.dialect.statuses,
+            redaction: context.endpoint.redaction,
+            now,
+            maxCooldown: context.instance.provider.maxCooldown
+          }
+        )
+      )
+    }
+  )
+
+/** Finishes an error that a protocol made: what it quotes is redacted and cut. */
+const cleaned = (context: Context, exchange: Wire.Exchange, error: LlmError.LlmError): LlmError.LlmError =>
+  LlmError.update(error, {
+    detail:
+      error.detail === undefined
+        ? undefined
+        : Redaction.truncate(context.endpoint.redaction, error.detail, ErrorReply.maxDetail),
+    requestId: error.requestId ?? ErrorReply.requestIdOf(exchange.headers)
+  })
+
+/** Ends a batch at the failure that it holds. */
+const clean = (
+  context: Context,
+  exchange: Wire.Exchange,
+  parts: ReadonlyArray<Part.Part>
+): ReadonlyArray<Part.Part> => {
+  const at = parts.findIndex((part) => part.type === "error")
+  const failed = parts[at]
+  return failed?.type === "error" && LlmError.isLlmError(failed.error)
+    ? [...parts.slice(0, at), { ...failed, error: cleaned(context, exchange, failed.error) }]
+    : parts
+}
+
+type Batch = readonly [Part.Part, ...Array<Part.Part>]
+
+const isBatch = (parts: ReadonlyArray<Part.Part>): parts is Batch => parts.length > 0
+
+/** Puts the event itself on the first part it gave, or on one made for it. */
+const carrying = (parts: ReadonlyArray<Part.Part>, event: Part.RawEvent): ReadonlyArray<Part.Part> => {
+  const [first, ...rest] = parts
+  return first === undefined ? [{ type: "response-metadata", raw: event }] : [{ ...first, raw: event }, ...rest]
+}
+
+const buffered = (
+  context: Context,
+  exchange: Wire.Exchange,
+  raw: boolean
+): Effect.Effect<Llm.Source, LlmError.LlmError> =>
+  Effect.flatMap(exchange.text, (text) => {
+    exchange.finished()
+    const { endpoint, options, row } = context
+    const body = Json.parse(text)
+    if (!Json.isObject(body)) {
+      const isJson = exchange.contentType === "" || exchange.contentType.endsWith("json")
+      const shown =
+        isJson && text.trim() !== "" ? "the answer is not a JSON object" : ErrorReply.excerpt(text, endpoint.redaction)
+      return Effect.fail(cleaned(context, exchange, ErrorReply.malformed(shown)))
+    }
+    const parsed = clean(context, exchange, row.protocol.parse(body, options))
+    const parts = raw ? carrying(parsed, { data: text }) : parsed
+    return Effect.sync((): Llm.Source => {
+      let batch: ReadonlyArray<Part.Part> = parts
+      return Effect.suspend(() => {
+        const now = batch
+        batch = []
+        return isBatch(now) ? Effect.succeed(now) : Cause.done()
+      })
+    })
+  })
+
+const streamed = (context: Context, exchange: Wire.Exchange, attempt: Attempt.Attempt, raw: boolean): Llm.Source => {
+  const { maxEventBytes } = context.instance.provider
+  const reader = context.row.protocol.reader(context.options)
+  let sse = Sse.initial
+  let ended = false
+  const take = (events: ReadonlyArray<Sse.Event>, into: Array<Part.Part>): void => {
+    for (const event of events) {
+      const parts = reader.push(event)
+      if (raw) into.push(...carrying(parts, event))
+      else into.push(...parts)
+      attempt.touch()
+    }
+  }
+  const give = (parts: ReadonlyArray<Part.Part>): Llm.Source => {
+    if (parts.some((part) => part.type === "finish")) exchange.finished()
+    const batch = clean(context, exchange, parts)
+    return isBatch(batch) ? Effect.succeed(batch) : next
+  }
+  const next: Llm.Source = Effect.suspend(() =>
+    ended
+      ? Cause.done()
+      : Pull.matchEffect(exchange.body, {
+          onSuccess: (chunks) => {
+            const parts: Array<Part.Part> = []
+            for (const chunk of chunks) {
+              const [state, events] = Sse.step(sse, chunk, maxEventBytes)
+              sse = state
+              take(events, parts)
+              if (state.overflow) {
+                parts.push({
+                  type: "error",
+                  error: ErrorReply.malformed(`an event is larger than ${maxEventBytes} bytes; raise max_event_bytes`)
+                })
+                break
+              }
+            }
+            return give(parts)
+          },
+          onFailure: (cause) => Effect.failCause(cause),
+          onDone: () => {
+            ended = true
+            const parts: Array<Part.Part> = []
+            take(Sse.flush(sse), parts)
+            parts.push(...reader.end())
+            return give(parts)
+          }
+        })
+  )
+  return next
+}
+
+const probe = (context: Context, llm: Llm.Llm): Effect.Effect<Duration.Duration, LlmError.LlmError> => {
+  const { endpoint, instance, row } = context
+  const how = instance.provider.healthCheck ?? row.healthCheck
+  if (how === "none") return Effect.succeed(Duration.zero)
+  const target = endpoint.models
+  const ask: Effect.Effect<unknown, LlmError.LlmError> =
+    how === "ping" || target === undefined
+      ? // One token is refused by models that think first.
+        Llm.generate(llm, { prompt: "ping", settings: { maxOutputTokens: 16 } })
+      : Effect.scoped(
+          Effect.flatMap(
+            Wire.send({
+              client: context.client,
+              target,
+              origin: endpoint.origin,
+              body: undefined,
+              accept: "application/json",
+              maxResponseBytes: instance.provider.maxResponseBytes
+            }),
+            (exchange) => {
+              if (!isSuccess(exchange.status)) return refused(context, exchange)
+              return Effect.tap(exchange.text, () => Effect.sync(() => exchange.finished()))
+            }
+          )
+        )
+  return Effect.mapError(
+    Effect.map(Effect.timed(ask), ([elapsed]) => elapsed),
+    (error) => (error.instance === undefined ? LlmError.update(error, { instance: instance.name }) : error)
+  )
+}

@@ -1,0 +1,76 @@
+/**
+ * Tells by error codes how a connection failed. Messages are not read.
+ *
+ * @since 0.1.0
+ */
+import type * as LlmError from "@echelon/core/LlmError"
+
+/**
+ * How a connection failed.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface NetworkFailure {
+  readonly kind: Extract<LlmError.Reason, { readonly _tag: "Network" }>["kind"]
+  /** The code that told, for people. */
+  readonly code: string | undefined
+}
+
+const kinds: Readonly<Record<string, NetworkFailure["kind"]>> = {
+  ECONNREFUSED: "refused",
+  EHOSTUNREACH: "refused",
+  ENETUNREACH: "refused",
+  EHOSTDOWN: "refused",
+  ECONNRESET: "reset",
+  ECONNABORTED: "reset",
+  EPIPE: "reset",
+  UND_ERR_SOCKET: "reset",
+  ENOTFOUND: "dns",
+  EAI_AGAIN: "dns",
+  EAI_FAIL: "dns",
+  EAI_NODATA: "dns",
+  ETIMEDOUT: "connect_timeout",
+  UND_ERR_CONNECT_TIMEOUT: "connect_timeout",
+  EPROTO: "tls",
+  SELF_SIGNED_CERT_IN_CHAIN: "tls",
+  DEPTH_ZERO_SELF_SIGNED_CERT: "tls",
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: "tls",
+  UNABLE_TO_GET_ISSUER_CERT: "tls",
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: "tls",
+  HOSTNAME_MISMATCH: "tls"
+}
+
+const kindOf = (code: string): NetworkFailure["kind"] | undefined =>
+  Object.hasOwn(kinds, code)
+    ? kinds[code]
+    : code.startsWith("ERR_TLS_") || code.startsWith("ERR_SSL_") || code.startsWith("CERT_")
+      ? "tls"
+      : undefined
+
+// Causes may form a circle; no honest chain is longer.
+const deepest = 8
+
+/**
+ * Classifies whatever a client threw, walking `cause` and the errors of an aggregate.
+ *
+ * @since 0.1.0
+ * @category parsing
+ */
+export const classify = (thrown: unknown): NetworkFailure => {
+  let first: string | undefined
+  const visit = (u: unknown, depth: number): NetworkFailure | undefined => {
+    if (typeof u !== "object" || u === null || depth > deepest) return undefined
+    const code = "code" in u && typeof u.code === "string" ? u.code : undefined
+    const kind = code === undefined ? undefined : kindOf(code)
+    if (kind !== undefined) return { kind, code }
+    first ??= code
+    const inner = "errors" in u && Array.isArray(u.errors) ? u.errors : []
+    for (const error of inner) {
+      const found = visit(error, depth + 1)
+      if (found !== undefined) return found
+    }
+    return "cause" in u ? visit(u.cause, depth + 1) : undefined
+  }
+  return visit(thrown, 0) ?? { kind: "other", code: first }
+}

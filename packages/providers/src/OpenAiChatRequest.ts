@@ -1,0 +1,302 @@
+/**
+ * OpenAI Chat Completions: lowering a request.
+ *
+ * @since 0.1.0
+ */
+import type * as LlmRequest from "@echelon/core/LlmRequest"
+import type * as Prompt from "effect/ai/Prompt"
+import type * as Dialect from "./Dialect.ts"
+import * as Json from "./Json.ts"
+import * as Lowering from "./Lowering.ts"
+import * as Media from "./Media.ts"
+import type * as Protocol from "./Protocol.ts"
+
+// ---------------------------------------------------------------------------------------------------------------
+// Wire types
+// ---------------------------------------------------------------------------------------------------------------
+
+type Body = Readonly<Record<string, unknown>>
+
+/**
+ * The protocol's name, by which a raw body says what it is.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const protocol = "openai-chat"
+
+type Dropped = (field: string) => void
+
+// ---------------------------------------------------------------------------------------------------------------
+// Lowering a request
+// ---------------------------------------------------------------------------------------------------------------
+
+/**
+ * Says a request in OpenAI Chat Completions.
+ *
+ * **Details** A body that came in by this protocol goes out as it came: only the model, the stream flag and
+ * settings that it leaves open are set, and usage is asked for in a stream.
+ *
+ * @since 0.1.0
+ * @category lowering
+ */
+export const lower = (request: LlmRequest.LlmRequest, options: Protocol.Options, dropped: Dropped): Body => {
+  const raw = Lowering.rawBody(request, protocol)
+  if (raw !== undefined) return lowerRaw(request, raw, options)
+  const { dialect, kind, model } = options
+  const tools = lowerTools(request)
+  const body: Record<string, unknown> = {
+    model,
+    messages: lowerMessages(request.messages, options, dropped),
+    ...settings(request.settings, dialect, dropped),
+    ...streaming(request, dialect)
+  }
+  if (tools !== undefined) {
+    body["tools"] = tools
+    const choice = lowerToolChoice(request.toolChoice, dialect)
+    if (choice !== undefined) body["tool_choice"] = choice
+    if (request.settings.parallelToolCalls !== undefined) {
+      if (dialect.parallelToolCalls) body["parallel_tool_calls"] = request.settings.parallelToolCalls
+      else dropped("settings.parallelToolCalls")
+    }
+  }
+  const format = lowerFormat(request.responseFormat, dialect, dropped)
+  if (format !== undefined) body["response_format"] = format
+  return Lowering.withProviderOptions(body, request, kind, dropped)
+}
+
+const lowerRaw = (request: LlmRequest.LlmRequest, raw: Body, options: Protocol.Options): Body => {
+  const { dialect, model } = options
+  const { stream: _, ...kept } = raw
+  const body: Record<string, unknown> = { ...kept, model }
+  // A server that knows only the older name of the limit would answer without any.
+  if (dialect.maxTokensField === "max_tokens" && body["max_completion_tokens"] !== undefined) {
+    body["max_tokens"] ??= body["max_completion_tokens"]
+    delete body["max_completion_tokens"]
+  }
+  const limited = body["max_tokens"] !== undefined || body["max_completion_tokens"] !== undefined
+  const { maxOutputTokens: _limit, ...rest } = request.settings
+  const open = limited ? rest : request.settings
+  const filled = Lowering.fill(
+    body,
+    settings(open, dialect, () => {})
+  )
+  if (!request.stream) {
+    delete filled["stream_options"]
+    return filled
+  }
+  const { stream_options: asked, ...sent } = streaming(request, dialect)
+  const stated = filled["stream_options"]
+  if (asked !== undefined) filled["stream_options"] = Json.isObject(stated) ? { ...stated, ...asked } : asked
+  return { ...filled, ...sent }
+}
+
+const streaming = (
+  request: LlmRequest.LlmRequest,
+  dialect: Dialect.Dialect
+): { readonly stream?: true; readonly stream_options?: { readonly include_usage: true } } => {
+  if (!request.stream) return {}
+  return dialect.streamUsage ? { stream: true, stream_options: { include_usage: true } } : { stream: true }
+}
+
+const settings = (settings: LlmRequest.Settings, dialect: Dialect.Dialect, dropped: Dropped): Body => {
+  const body: Record<string, unknown> = {}
+  const set = (key: string, value: unknown) => {
+    if (value !== undefined) body[key] = value
+  }
+  set(dialect.maxTokensField, settings.maxOutputTokens)
+  set("temperature", settings.temperature)
+  set("top_p", settings.topP)
+  if (settings.stop !== undefined && settings.stop.length > 0) set("stop", settings.stop)
+  set(dialect.seedField, settings.seed)
+  set("presence_penalty", settings.presencePenalty)
+  set("frequency_penalty", settings.frequencyPenalty)
+  if (settings.topK !== undefined) {
+    if (dialect.topK) set("top_k", settings.topK)
+    else dropped("settings.topK")
+  }
+  if (settings.reasoningEffort !== undefined) {
+    if (dialect.reasoningEffort === "reasoning_effort") set("reasoning_effort", settings.reasoningEffort)
+    else if (dialect.reasoningEffort === "reasoning.effort") set("reasoning", { effort: settings.reasoningEffort })
+    else dropped("settings.reasoningEffort")
+  }
+  return body
+}
+
+const lowerTools = (request: LlmRequest.LlmRequest) =>
+  request.tools.length === 0
+    ? undefined
+    : request.tools.map((tool) => ({
+        type: "function",
+        function: {
+          name: tool.name,
+          ...(tool.description === undefined ? {} : { description: tool.description }),
+          parameters: tool.parameters,
+          ...(tool.strict === undefined ? {} : { strict: tool.strict })
+        }
+      }))
+
+const lowerToolChoice = (choice: LlmRequest.ToolChoice | undefined, dialect: Dialect.Dialect): unknown => {
+  if (choice === undefined || choice === "auto" || choice === "none") return choice
+  if (choice === "required") return dialect.toolChoiceRequired
+  return { type: "function", function: { name: choice.tool } }
+}
+
+const lowerFormat = (format: LlmRequest.ResponseFormat, dialect: Dialect.Dialect, dropped: Dropped): unknown => {
+  if (format.type === "text") return undefined
+  if (dialect.responseFormat === "object") {
+    dropped("responseFormat.schema")
+    return { type: "json_object" }
+  }
+  return {
+    type: "json_schema",
+    json_schema: {
+      name: format.name,
+      schema: format.schema,
+      ...(format.strict === undefined ? {} : { strict: format.strict })
+    }
+  }
+}
+
+const lowerMessages = (
+  messages: ReadonlyArray<LlmRequest.Message>,
+  options: Protocol.Options,
+  dropped: Dropped
+): ReadonlyArray<unknown> => {
+  const lastUser = messages.findLastIndex((message) => message.role === "user")
+  return messages.flatMap((message, at): ReadonlyArray<unknown> => {
+    switch (message.role) {
+      case "system":
+        return [{ role: "system", content: message.content }]
+      case "user":
+        return [{ role: "user", content: userContent(message.content, dropped) }]
+      case "assistant":
+        return [assistant(message, at > lastUser, options, dropped)]
+      case "tool":
+        return message.content.flatMap((part) => {
+          if (part.type !== "tool-result") {
+            dropped(`messages.${part.type}`)
+            return []
+          }
+          return [toolResult(part, options.dialect, dropped)]
+        })
+    }
+  })
+}
+
+const toolResult = (part: Prompt.ToolResultPartEncoded, dialect: Dialect.Dialect, dropped: Dropped) => {
+  if (part.modelOutput?.some((piece) => piece.type === "file") === true) dropped("messages.tool-result.file")
+  return { role: "tool", tool_call_id: toolCallId(part.id, dialect), content: Lowering.resultText(part) }
+}
+
+const userContent = (content: Prompt.UserMessageEncoded["content"], dropped: Dropped): unknown => {
+  if (typeof content === "string") return content
+  const [first] = content
+  if (content.length === 1 && first?.type === "text") return first.text
+  return content.flatMap((part): ReadonlyArray<unknown> => {
+    if (part.type === "text") return [{ type: "text", text: part.text }]
+    const file = lowerFile(part)
+    if (file !== undefined) return [file]
+    dropped(`messages.file (${part.mediaType})`)
+    return []
+  })
+}
+
+const lowerFile = (part: Prompt.FilePartEncoded): unknown => {
+  const media = Media.read(part)
+  if (media.mediaType.startsWith("image/")) {
+    const detail = Lowering.optionsFor(part, "openai")?.["imageDetail"]
+    return { type: "image_url", image_url: { url: Media.toUrl(media), ...(detail === undefined ? {} : { detail }) } }
+  }
+  if (media._tag === "Url") return undefined
+  switch (media.mediaType) {
+    case "audio/wav":
+      return { type: "input_audio", input_audio: { data: media.base64, format: "wav" } }
+    case "audio/mp3":
+    case "audio/mpeg":
+      return { type: "input_audio", input_audio: { data: media.base64, format: "mp3" } }
+    case "application/pdf":
+      return { type: "file", file: { filename: part.fileName ?? "file.pdf", file_data: Media.toUrl(media) } }
+    default:
+      return undefined
+  }
+}
+
+const assistant = (
+  message: Prompt.AssistantMessageEncoded,
+  inTurn: boolean,
+  options: Protocol.Options,
+  dropped: Dropped
+): unknown => {
+  if (typeof message.content === "string") return { role: "assistant", content: message.content }
+  const { dialect, kind } = options
+  const text: Array<string> = []
+  const calls: Array<unknown> = []
+  const reasoning: Array<Prompt.ReasoningPartEncoded> = []
+  for (const part of message.content) {
+    if (part.type === "text") text.push(part.text)
+    else if (part.type === "reasoning") reasoning.push(part)
+    else if (part.type === "tool-call" && part.providerExecuted !== true)
+      calls.push({
+        id: toolCallId(part.id, dialect),
+        type: "function",
+        function: { name: part.name, arguments: JSON.stringify(part.params ?? {}) }
+      })
+    else dropped(`messages.${part.type}`)
+  }
+  const body: Record<string, unknown> = {
+    role: "assistant",
+    content: text.length === 0 ? (calls.length === 0 ? "" : null) : text.join("")
+  }
+  if (calls.length > 0) body["tool_calls"] = calls
+  // A part without options is plain text that any server may read; one that names providers belongs to them.
+  const own = reasoning.filter((part) => part.options === undefined || Lowering.optionsFor(part, kind) !== undefined)
+  if (own.length < reasoning.length) dropped("messages.reasoning")
+  if (own.length === 0) return body
+  switch (dialect.reasoningInput) {
+    case "none":
+      dropped("messages.reasoning")
+      return body
+    case "reasoning_content":
+      // Wanted between the calls of one turn, refused or ignored in earlier ones.
+      return inTurn ? { ...body, reasoning_content: own.map((part) => part.text).join("") } : body
+    case "reasoning_details": {
+      const details = own.flatMap((part) => {
+        const found = Lowering.optionsFor(part, kind)?.["reasoning_details"]
+        return Array.isArray(found) ? found : []
+      })
+      return details.length > 0
+        ? { ...body, reasoning_details: details }
+        : { ...body, reasoning: own.map((part) => part.text).join("") }
+    }
+    case "thinking":
+      return {
+        ...body,
+        content: [
+          ...own.map((part) => ({ type: "thinking", thinking: [{ type: "text", text: part.text }] })),
+          ...(text.length === 0 ? [] : [{ type: "text", text: text.join("") }])
+        ]
+      }
+  }
+}
+
+const alphabet = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+
+/** The id as the server takes it. Another provider's id becomes nine letters that depend on nothing but it. */
+const toolCallId = (id: string, dialect: Dialect.Dialect): string => {
+  if (dialect.toolCallId === "any" || /^[a-zA-Z0-9]{9}$/.test(id)) return id
+  // FNV-1a, twice with different seeds: 53 bits are enough to tell the calls of one conversation apart.
+  let a = 0x811c9dc5
+  let b = 0x1b873593
+  for (let i = 0; i < id.length; i++) {
+    a = Math.imul(a ^ id.charCodeAt(i), 0x01000193)
+    b = Math.imul(b ^ id.charCodeAt(i), 0x01000193)
+  }
+  let left = (a >>> 0) * 0x200000 + ((b >>> 0) & 0x1fffff)
+  let short = ""
+  for (let i = 0; i < 9; i++) {
+    short += alphabet.charAt(left % alphabet.length)
+    left = Math.floor(left / alphabet.length)
+  }
+  return short
+}

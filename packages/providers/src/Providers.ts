@@ -1,0 +1,50 @@
+/**
+ * Everything that this package supplies, as one Layer.
+ *
+ * @since 0.1.0
+ */
+import type { Clients } from "@echelon/core/Clients"
+import type { InstanceFactory } from "@echelon/core/InstanceFactory"
+import * as Layer from "effect/Layer"
+import * as CatalogueLive from "./CatalogueLive.ts"
+import * as ClientFactory from "./ClientFactory.ts"
+import * as ProviderInstances from "./ProviderInstances.ts"
+import * as Transport from "./Transport.ts"
+
+/**
+ * Instances, direct clients and the catalogue, over a transport of your own.
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layerNoTransport: Layer.Layer<InstanceFactory | Clients, never, Transport.Transport> = Layer.mergeAll(
+  ProviderInstances.layer,
+  ClientFactory.layer,
+  CatalogueLive.layer
+)
+
+/**
+ * Instances, direct clients and the catalogue, over undici.
+ *
+ * @example
+ * ```ts
+ * import { Effect } from "effect"
+ * import { Catalogue, InstanceFactory } from "@echelon/core"
+ * import { Providers } from "@echelon/providers"
+ *
+ * const program = Effect.gen(function* () {
+ *   const factory = yield* InstanceFactory.InstanceFactory
+ *   const catalogue = yield* Catalogue.Catalogue
+ *   return { factory, kind: catalogue.kinds?.["groq"] }
+ * })
+ * const { kind } = await Effect.runPromise(program.pipe(Effect.provide(Providers.layer)))
+ * console.assert(kind?.keyVariable === "GROQ_API_KEY")
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer: Layer.Layer<InstanceFactory | Clients | Transport.Transport> = Layer.provideMerge(
+  layerNoTransport,
+  Transport.layer
+)

@@ -1,0 +1,96 @@
+import { inspect } from "node:util"
+import type { Plan } from "@echelon/core"
+import { Auth, Endpoint, ProviderTable } from "@echelon/providers"
+import { expect, it } from "@effect/vitest"
+import { Redacted } from "effect"
+import { instanceOf } from "./Support.ts"
+
+const make = (
+  kind: string,
+  provider: Partial<Plan.Provider> = {},
+  options: { key?: string; model?: string } = {},
+  auth?: Auth.Auth
+) => {
+  const row = ProviderTable.find(kind)
+  if (row === undefined) throw new Error(kind)
+  return Endpoint.make(auth === undefined ? row : { ...row, auth }, instanceOf(kind, provider, options))
+}
+
+const urlOf = (endpoint: Endpoint.Endpoint) => Redacted.value(endpoint.generate.url)
+const headersOf = (endpoint: Endpoint.Endpoint) => Redacted.value(endpoint.generate.headers)
+
+it("joins addresses and paths", () => {
+  expect(urlOf(make("openai"))).toBe("https://api.openai.com/v1/chat/completions")
+  expect(urlOf(make("openai", { baseUrl: "http://localhost:9/proxy/v1///" }))).toBe(
+    "http://localhost:9/proxy/v1/chat/completions"
+  )
+  expect(urlOf(make("anthropic"))).toBe("https://api.anthropic.com/v1/messages")
+  expect(make("openai").origin).toBe("https://api.openai.com")
+})
+
+it("knows both addresses of Azure", () => {
+  const baseUrl = "https://x.openai.azure.com"
+  expect(urlOf(make("azure-openai", { baseUrl }, { model: "gpt 4" }))).toBe(
+    `${baseUrl}/openai/deployments/gpt%204/chat/completions?api-version=${ProviderTable.azureApiVersion}`
+  )
+  expect(urlOf(make("azure-openai", { baseUrl: `${baseUrl}/openai`, deployment: "d", apiVersion: "2025-01-01" }))).toBe(
+    `${baseUrl}/openai/deployments/d/chat/completions?api-version=2025-01-01`
+  )
+  expect(urlOf(make("azure-openai", { baseUrl: `${baseUrl}/openai/v1/` }))).toBe(
+    `${baseUrl}/openai/v1/chat/completions`
+  )
+})
+
+it("shows the key the way each provider wants it", () => {
+  expect(headersOf(make("openai", {}, { key: "k" }))["authorization"]).toBe("Bearer k")
+  expect(headersOf(make("anthropic", {}, { key: "k" }))).toMatchObject({
+    "x-api-key": "k",
+    "anthropic-version": "2023-06-01"
+  })
+  expect(headersOf(make("azure-openai", { baseUrl: "https://a.test" }, { key: "k" }))["api-key"]).toBe("k")
+  const query = make("openai", {}, { key: "k&x" }, Auth.query("key"))
+  expect(urlOf(query)).toBe("https://api.openai.com/v1/chat/completions?key=k%26x")
+  expect(headersOf(query)["authorization"]).toBe(undefined)
+  expect(headersOf(make("openai", {}, { key: "k" }, Auth.none))["authorization"]).toBe(undefined)
+  expect(headersOf(make("ollama"))["authorization"]).toBe(undefined)
+})
+
+it("adds the headers and the query of the provider's file", () => {
+  const endpoint = make("openai", {
+    headers: { "X-Team": Redacted.make("t") },
+    query: { v: Redacted.make("1") },
+    organization: "o",
+    project: "p"
+  })
+  expect(headersOf(endpoint)).toMatchObject({ "x-team": "t", "openai-organization": "o", "openai-project": "p" })
+  expect(urlOf(endpoint)).toContain("?v=1")
+})
+
+it("refuses addresses that no key should go to", () => {
+  for (const baseUrl of ["ftp://a.test", "file:///etc", "a.test/v1", "", "https://user:pass@a.test", "javascript:1"])
+    expect(() => make("openai", { baseUrl })).toThrow(RangeError)
+  expect(() => make("azure-openai")).toThrow("base_url must be stated")
+})
+
+it("refuses headers that would smuggle, without showing them", () => {
+  for (const bad of ["a\r\nb: c", "a\nb", "a\0b", "a\u2028b", "語"]) {
+    const secret = `s3cr3t${bad}`
+    for (const provider of [{ headers: { "x-a": Redacted.make(secret) } }, { organization: secret }])
+      expect(() => make("openai", provider)).toThrow(RangeError)
+    expect(() => make("openai", {}, { key: secret })).toThrow(/^(?!.*s3cr3t).*authorization/)
+  }
+  for (const name of ["host", "Content-Length", "transfer-encoding", "connection"])
+    expect(() => make("openai", { headers: { [name]: Redacted.make("x") } })).toThrow("belongs to the connection")
+  expect(() => make("openai", { headers: { "a b": Redacted.make("x") } })).toThrow("name")
+  expect(() => make("openai", {}, { key: "" })).toThrow("empty")
+})
+
+it("prints no secret and redacts all of them", () => {
+  const endpoint = make(
+    "openai",
+    { headers: { "x-a": Redacted.make("header-secret") }, query: { q: Redacted.make("query-secret") } },
+    { key: "key-secret" }
+  )
+  expect(`${inspect(endpoint, { depth: 20 })}${JSON.stringify(endpoint)}`).not.toContain("secret")
+  expect(endpoint.redaction("key-secret header-secret query-secret")).toBe("[redacted] [redacted] [redacted]")
+})

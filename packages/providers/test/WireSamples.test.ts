@@ -1,0 +1,318 @@
+import { existsSync, readdirSync, readFileSync } from "node:fs"
+import { fileURLToPath } from "node:url"
+import { LlmReply, type Part } from "@echelon/core"
+import { AnthropicMessages, OpenAiChat, type Protocol, Sse } from "@echelon/providers"
+import { expect, it } from "@effect/vitest"
+import { cut, optionsOf, seeded } from "./Support.ts"
+
+// Each recorded reply is read twice: by the protocol, and by a small reader here that knows nothing of it.
+
+const folder = fileURLToPath(new URL("../../../../shared/wire-samples/", import.meta.url))
+
+// biome-ignore lint/suspicious/noExplicitAny: a recording is read as it stands, which no type describes
+type Any = Record<string, any>
+
+interface Expected {
+  text: string
+  reasoning: string
+  calls: Array<{ id: string; name: string; params: unknown }>
+  finish: string | undefined
+  input: number | undefined
+  output: number | undefined
+  cached: number | undefined
+  thought: number | undefined
+  carried: Array<unknown>
+}
+
+const empty = (): Expected => ({
+  text: "",
+  reasoning: "",
+  calls: [],
+  finish: undefined,
+  input: undefined,
+  output: undefined,
+  cached: undefined,
+  thought: undefined,
+  carried: []
+})
+
+const textsOf = (content: unknown, type: string): string =>
+  Array.isArray(content)
+    ? content
+        .filter((item: Any) => item["type"] === type)
+        .map((item: Any) => (type === "thinking" ? item["thinking"].map((t: Any) => t["text"]).join("") : item["text"]))
+        .join("")
+    : type === "text" && typeof content === "string"
+      ? content
+      : ""
+
+const openAiFinish: Any = { stop: "stop", length: "length", tool_calls: "tool-calls" }
+
+/** Reads replies and chunks alike: what a message or a delta holds is added up. */
+const readOpenAi = (chunks: ReadonlyArray<Any>): Expected => {
+  const found = empty()
+  const calls = new Map<unknown, { id: string; name: string; args: string }>()
+  for (const chunk of chunks) {
+    const choice: Any = chunk["choices"][0] ?? {}
+    const delta: Any = choice["message"] ?? choice["delta"] ?? {}
+    found.text += textsOf(delta["content"], "text")
+    found.reasoning += delta["reasoning_content"] ?? delta["reasoning"] ?? textsOf(delta["content"], "thinking")
+    for (const [at, call] of (delta["tool_calls"] ?? []).entries()) {
+      const key = call["index"] ?? at
+      const before = calls.get(key) ?? { id: call["id"], name: call["function"]["name"], args: "" }
+      calls.set(key, { ...before, args: before.args + call["function"]["arguments"] })
+    }
+    if (choice["finish_reason"]) found.finish = openAiFinish[choice["finish_reason"]]
+    const usage: Any | null | undefined = chunk["usage"]
+    if (usage) {
+      const reasoning = usage["completion_tokens_details"]?.["reasoning_tokens"]
+      const isBeside = usage["total_tokens"] > usage["prompt_tokens"] + usage["completion_tokens"]
+      found.input = usage["prompt_tokens"]
+      found.output = usage["completion_tokens"] + (isBeside ? reasoning : 0)
+      found.cached = usage["prompt_tokens_details"]?.["cached_tokens"]
+      found.thought = reasoning
+    }
+    for (const key of ["x_groq", "system_fingerprint", "service_tier"]) {
+      const value = chunk[key]
+      if (value !== undefined && value !== null)
+        found.carried.push(...(typeof value === "object" ? Object.values(value) : [value]))
+    }
+  }
+  found.calls = [...calls.values()].map(({ args, id, name }) => ({ id, name, params: JSON.parse(args) }))
+  return found
+}
+
+const anthropicFinish: Any = {
+  end_turn: "stop",
+  max_tokens: "length",
+  tool_use: "tool-calls",
+  refusal: "content-filter"
+}
+
+const readBlocks = (blocks: ReadonlyArray<Any>, found: Expected) => {
+  for (const block of blocks) {
+    if (block["type"] === "text") found.text += block["text"]
+    else if (block["type"] === "thinking") {
+      found.reasoning += block["thinking"]
+      found.carried.push(block["signature"])
+    } else if (block["type"] === "tool_use") {
+      found.calls.push({ id: block["id"], name: block["name"], params: block["input"] })
+      if (block["caller"] !== undefined) found.carried.push(block["caller"])
+    } else found.carried.push(block)
+  }
+}
+
+const readAnthropicUsage = (usage: Any, found: Expected) => {
+  found.input =
+    usage["input_tokens"] + (usage["cache_read_input_tokens"] ?? 0) + (usage["cache_creation_input_tokens"] ?? 0)
+  found.output = usage["output_tokens"]
+  found.cached = usage["cache_read_input_tokens"]
+  found.carried.push(...Object.values(usage).filter((value) => typeof value === "object"))
+}
+
+const readAnthropicReply = (reply: Any): Expected => {
+  const found = empty()
+  readBlocks(reply["content"], found)
+  found.finish = anthropicFinish[reply["stop_reason"]]
+  readAnthropicUsage(reply["usage"], found)
+  for (const key of ["container", "context_management", "stop_details"]) if (reply[key]) found.carried.push(reply[key])
+  return found
+}
+
+const readAnthropicStream = (events: ReadonlyArray<Any>): Expected => {
+  const found = empty()
+  const blocks: Array<Any> = []
+  let usage: Any = {}
+  for (const event of events) {
+    switch (event["type"]) {
+      case "message_start":
+        usage = { ...usage, ...event["message"]["usage"] }
+        break
+      case "content_block_start":
+        blocks[event["index"]] = { ...event["content_block"] }
+        break
+      case "content_block_delta": {
+        const block = blocks[event["index"]] as Any
+        const delta: Any = event["delta"]
+        if (delta["type"] === "text_delta") block["text"] += delta["text"]
+        else if (delta["type"] === "thinking_delta") block["thinking"] += delta["thinking"]
+        else if (delta["type"] === "signature_delta") block["signature"] += delta["signature"]
+        else if (delta["type"] === "input_json_delta") block["json"] = (block["json"] ?? "") + delta["partial_json"]
+        else throw new Error(`unread delta ${delta["type"]}`)
+        break
+      }
+      case "message_delta":
+        usage = { ...usage, ...event["usage"] }
+        found.finish = anthropicFinish[event["delta"]["stop_reason"]]
+        for (const value of [event["delta"]["container"], event["delta"]["stop_details"], event["context_management"]])
+          if (value) found.carried.push(value)
+        break
+      case "content_block_stop":
+      case "message_stop":
+      case "ping":
+        break
+      default:
+        throw new Error(`unread event ${event["type"]}`)
+    }
+  }
+  for (const block of blocks) {
+    if (block["json"]) block["input"] = JSON.parse(block["json"])
+    delete block["json"]
+  }
+  readBlocks(blocks, found)
+  readAnthropicUsage(usage, found)
+  return found
+}
+
+/** Every value inside another, to find what is carried wherever it is. */
+const valuesIn = (value: unknown): ReadonlyArray<unknown> =>
+  typeof value === "object" && value !== null ? [value, ...Object.values(value).flatMap(valuesIn)] : [value]
+
+const check = (parts: ReadonlyArray<Part.Part>, expected: Expected) => {
+  const answer = LlmReply.toAnswer(parts, [])
+  expect(answer.text).toBe(expected.text)
+  expect(answer.reasoning).toBe(expected.reasoning)
+  expect(answer.toolCalls.map(({ id, name, params }) => ({ id, name, params }))).toEqual(expected.calls)
+  expect(parts.at(-1)?.type).toBe("finish")
+  expect(answer.finishReason).toBe(expected.finish)
+  expect(answer.usage.inputTokens).toBe(expected.input)
+  expect(answer.usage.outputTokens).toBe(expected.output)
+  expect(answer.usage.cacheReadTokens).toBe(expected.cached)
+  if (expected.thought !== undefined) expect(answer.usage.reasoningTokens).toBe(expected.thought)
+  const carried = valuesIn(parts.map((part) => part.metadata))
+  for (const value of expected.carried) expect(carried).toContainEqual(value)
+}
+
+const readStream = (protocol: Protocol.Protocol, options: Protocol.Options, chunks: ReadonlyArray<Uint8Array>) => {
+  const reader = protocol.reader(options)
+  let state = Sse.initial
+  const parts: Array<Part.Part> = []
+  for (const chunk of chunks) {
+    const [next, events] = Sse.step(state, chunk, 1 << 22)
+    state = next
+    for (const event of events) parts.push(...reader.push(event))
+  }
+  for (const event of Sse.flush(state)) parts.push(...reader.push(event))
+  return [...parts, ...reader.end()]
+}
+
+/** The buffered reply that a stream of chunks adds up to. */
+const rebuildOpenAi = (chunks: ReadonlyArray<Any>): Any => {
+  const message: Any = { role: "assistant" }
+  const reply: Any = {}
+  const calls = new Map<unknown, Any>()
+  let finish: unknown = null
+  for (const chunk of chunks) {
+    for (const [key, value] of Object.entries(chunk))
+      if (value !== null && key !== "choices" && !(key === "created" && key in reply))
+        reply[key] = typeof value === "object" ? { ...reply[key], ...value } : value
+    const choice: Any = chunk["choices"][0] ?? {}
+    finish = choice["finish_reason"] ?? finish
+    const delta: Any = choice["delta"] ?? {}
+    for (const key of ["content", "reasoning_content", "reasoning"]) {
+      const value = delta[key]
+      if (typeof value === "string" && value !== "")
+        message[key] = Array.isArray(message[key])
+          ? [...message[key], { type: "text", text: value }]
+          : (message[key] ?? "") + value
+      else if (Array.isArray(value)) message[key] = [...(message[key] ?? []), ...value]
+    }
+    for (const [at, call] of (delta["tool_calls"] ?? []).entries()) {
+      const key = call["index"] ?? at
+      const before = calls.get(key)
+      if (before === undefined) calls.set(key, { id: call["id"], type: "function", function: { ...call["function"] } })
+      else before["function"]["arguments"] += call["function"]["arguments"]
+    }
+  }
+  if (calls.size > 0) message["tool_calls"] = [...calls.values()]
+  return { ...reply, choices: [{ index: 0, message, finish_reason: finish }] }
+}
+
+const rebuildAnthropic = (events: ReadonlyArray<Any>): Any => {
+  let reply: Any = {}
+  const content: Array<Any> = []
+  for (const event of events) {
+    if (event["type"] === "message_start") reply = { ...reply, ...event["message"] }
+    else if (event["type"] === "content_block_start") content[event["index"]] = { ...event["content_block"] }
+    else if (event["type"] === "content_block_delta") {
+      const block = content[event["index"]] as Any
+      const { type: _, partial_json, ...delta } = event["delta"] as Any
+      for (const [key, value] of Object.entries(delta)) block[key] = (block[key] ?? "") + value
+      if (partial_json) block["json"] = (block["json"] ?? "") + partial_json
+    } else if (event["type"] === "message_delta") {
+      const { type: _, delta, usage, ...rest } = event
+      reply = { ...reply, ...delta, ...rest, usage: { ...reply["usage"], ...usage } }
+    }
+  }
+  for (const block of content) {
+    if (block["json"]) block["input"] = JSON.parse(block["json"])
+    delete block["json"]
+  }
+  return { ...reply, content }
+}
+
+/** A file may hold several replies of one conversation, one after the other. */
+const splitReplies = (lines: ReadonlyArray<string>): ReadonlyArray<ReadonlyArray<string>> => {
+  const replies: Array<Array<string>> = []
+  let ended = true
+  for (const line of lines) {
+    const type = (JSON.parse(line) as Any)["type"]
+    if (ended) replies.push([])
+    ended = type === "message_stop"
+    replies.at(-1)?.push(line)
+  }
+  return replies
+}
+
+const folders: ReadonlyArray<readonly [string, string]> = [
+  ["openai", "openai"],
+  ["openai-compatible", "openai-compatible"],
+  ["groq", "groq"],
+  ["deepseek", "deepseek"],
+  ["xai", "xai"],
+  ["mistral", "mistral"],
+  ["anthropic", "anthropic"]
+]
+
+const skipped = new Set(["openai-embedding.json", "reasoning-model-legacy-parameter-error.json"])
+
+if (!existsSync(folder)) {
+  it("prints that the recorded replies were not run", () => {
+    process.stdout.write("wire samples: ../shared/wire-samples is absent, recorded replies were not run\n")
+    expect(existsSync(folder)).toBe(false)
+  })
+} else {
+  for (const [name, kind] of folders) {
+    const protocol = kind === "anthropic" ? AnthropicMessages.protocol : OpenAiChat.protocol
+    const options = optionsOf(kind)
+    for (const file of readdirSync(folder + name).filter((file) => !skipped.has(file))) {
+      const content = readFileSync(`${folder}${name}/${file}`, "utf8")
+      if (file.endsWith(".json"))
+        it(`${name}/${file}`, () => {
+          const body = JSON.parse(content) as Any
+          check(protocol.parse(body, options), kind === "anthropic" ? readAnthropicReply(body) : readOpenAi([body]))
+        })
+      else
+        it(`${name}/${file}`, () => {
+          const lines = file.endsWith(".sse")
+            ? content.split("\n").flatMap((line) => (line.startsWith("data: {") ? [line.slice(6)] : []))
+            : content.split("\n").filter((line) => line !== "")
+          const replies = kind === "anthropic" ? splitReplies(lines) : [lines]
+          for (const [at, reply] of replies.entries()) {
+            const events = reply.map((line) => JSON.parse(line) as Any)
+            const expected = kind === "anthropic" ? readAnthropicStream(events) : readOpenAi(events)
+            const bytes = new TextEncoder().encode(reply.map((line) => `data: ${line}\n\n`).join(""))
+            for (let seed = 0; seed < 5; seed++) {
+              const parts = readStream(protocol, options, cut(bytes, seeded(seed * 31 + at)))
+              check(parts, expected)
+            }
+            const whole = kind === "anthropic" ? rebuildAnthropic(events) : rebuildOpenAi(events)
+            const buffered = protocol.parse(whole, options)
+            check(buffered, expected)
+            expect(LlmReply.fold(readStream(protocol, options, [bytes]))).toEqual(LlmReply.fold(buffered))
+            expect(readStream(protocol, options, [bytes])).toEqual(readStream(protocol, options, cut(bytes, seeded(7))))
+          }
+        })
+    }
+  }
+}
