@@ -19,9 +19,9 @@ export const layerLogger: Layer.Layer<never, never, Output> = Layer.unwrap(
     const output = yield* Output
     const context = yield* Effect.context()
     return Logger.layer([
-      Logger.make(({ logLevel, message }) => {
+      Logger.make(({ message }) => {
         const text = (Array.isArray(message) ? message : [message]).map(String).join(" ")
-        Effect.runForkWith(context)(output.diagnose(`${logLevel.toLowerCase()}: ${text}`))
+        Effect.runForkWith(context)(output.diagnose(text))
       })
     ])
   })

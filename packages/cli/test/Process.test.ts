@@ -189,6 +189,21 @@ it.live(
 )
 
 it.live(
+  "with one key it starts, and says on standard error what is disabled",
+  () =>
+    Effect.gen(function* () {
+      const { code, stderr, stdout } = yield* run(["ask", "--pool", "no_pool", "--json", "hi"], {
+        env: { OPENAI_API_KEY: "sk-planted-secret" }
+      })
+      expect([code, JSON.parse(stdout).error.reason]).toEqual([1, "UnknownTarget"])
+      expect(stderr).toMatch(/configs\/llms\/provider\/anthropic\.toml:\d+:\d+ warning .*ANTHROPIC_API_KEY is not set/)
+      expect(stderr).not.toContain("openai.toml")
+      expect(stdout + stderr).not.toContain("planted-secret")
+    }),
+  slow
+)
+
+it.live(
   "wrong use exits 2 and says what is right",
   () =>
     Effect.gen(function* () {
