@@ -12,9 +12,9 @@ import type * as Plan from "./Plan.ts"
 /**
  * Gives the client of a provider and a model.
  *
- * **Details** `model` is an alias of the provider's file or the model's own name on the wire; without one the
- * provider's default model is asked. A provider without a file is known by its kind when its credential is in
- * the environment.
+ * **Details** `model` is an alias of the provider's file, or the name on the wire of a model that it names; a file that
+ * names none takes any. Without one the provider's default model is asked. A provider without a file is known by
+ * its kind when its credential is in the environment.
  *
  * **Errors** `UnknownTarget` with the nearest known names.
  *

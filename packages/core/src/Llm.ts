@@ -151,6 +151,18 @@ export const make = (options: Options): Llm => {
   }
 }
 
+/** What a part says has gone wrong, if it does. */
+const failureIn = (part: Part.Part): LlmError.LlmError | undefined => {
+  if (part.type === "error") {
+    return LlmError.isLlmError(part.error)
+      ? part.error
+      : LlmError.make({ reason: { _tag: "Unknown" }, detail: "the stream reported an error" })
+  }
+  return part.type === "finish" && part.reason === "error"
+    ? LlmError.make({ reason: { _tag: "ProviderError" }, detail: "the model ended with an error" })
+    : undefined
+}
+
 /** Commit and the three endings of one reply. */
 class Seal {
   private readonly id: string
@@ -161,6 +173,8 @@ class Seal {
   private delivered: Array<string> = []
   private hasOutput = false
   private used = false
+  /** A failure that stood in a batch behind parts that are delivered first. */
+  private pending: LlmError.LlmError | undefined
 
   constructor(
     id: string,
@@ -186,7 +200,8 @@ class Seal {
     const held: Array<Part.Part> = []
     const onBatch = (batch: ReadonlyArray<Part.Part>): Effect.Effect<LlmReply.LlmReply, LlmError.LlmError> => {
       const taken = this.take(batch)
-      if (taken instanceof LlmError.LlmError) return Effect.fail(taken)
+      // Nobody has seen anything yet: a failure behind output in one batch is as good as one before it.
+      if (this.pending !== undefined) return Effect.fail(this.pending)
       for (const part of taken) held.push(part)
       const last = held[held.length - 1]
       const finished = last?.type === "finish"
@@ -208,22 +223,19 @@ class Seal {
   }
 
   /**
-   * Marks what a batch means. Gives the parts up to the finish part, since nothing may follow it, or the
-   * failure that the batch holds.
+   * Marks what a batch means. Gives the parts up to the finish part, since nothing may follow it, or up to a
+   * failure, which is kept for the next pull.
    */
-  private take(batch: ReadonlyArray<Part.Part>): ReadonlyArray<Part.Part> | LlmError.LlmError {
+  private take(batch: ReadonlyArray<Part.Part>): ReadonlyArray<Part.Part> {
     this.attempt.touch()
     for (let i = 0; i < batch.length; i++) {
       const part = batch[i] as Part.Part
-      if (part.type === "error")
-        return LlmError.isLlmError(part.error)
-          ? part.error
-          : LlmError.make({ reason: { _tag: "Unknown" }, detail: "the stream reported an error" })
-      if (part.type === "finish") {
-        if (part.reason === "error")
-          return LlmError.make({ reason: { _tag: "ProviderError" }, detail: "the model ended with an error" })
-        return i === batch.length - 1 ? batch : batch.slice(0, i + 1)
+      const failure = failureIn(part)
+      if (failure !== undefined) {
+        this.pending = failure
+        return batch.slice(0, i)
       }
+      if (part.type === "finish") return i === batch.length - 1 ? batch : batch.slice(0, i + 1)
       if (!this.hasOutput && Part.isOutput(part)) {
         this.hasOutput = true
         this.onOutput()
@@ -254,12 +266,11 @@ class Seal {
       }
       const outcome = attempt.outcome()
       if (outcome?._tag === "Completed") return Cause.done()
+      if (this.pending !== undefined) return Effect.failCause(this.broken(Cause.fail(this.pending)))
       return Effect.matchCauseEffect(attempt.run(source), {
         onSuccess: (batch) => {
           const taken = this.take(batch)
-          return taken instanceof LlmError.LlmError
-            ? Effect.failCause(this.broken(Cause.fail(taken)))
-            : this.deliver(taken)
+          return taken.length === 0 ? next : this.deliver(taken)
         },
         onFailure: (cause) => Effect.failCause(this.broken(cause))
       })

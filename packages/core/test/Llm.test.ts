@@ -109,6 +109,24 @@ it.effect("nothing follows the finish part", () =>
   })
 )
 
+it.effect("an error behind parts of one batch: before commit nobody sees them, after it they are delivered first", () =>
+  Effect.gen(function* () {
+    const delta = (text: string): Part.Part => ({ type: "text-delta", id: "0", delta: text })
+    const error: Part.Part = { type: "error", error: LlmError.make({ reason: { _tag: "Overloaded" } }) }
+    const early = yield* ScriptedLlm.make({ id: "a", script: [ScriptedLlm.parts(delta("a"), error)] })
+    expect((yield* Effect.flip(early.llm.call(yield* streamed()))).reason._tag).toBe("Overloaded")
+    const late = yield* ScriptedLlm.make({
+      id: "a",
+      script: [ScriptedLlm.parts(delta("a")), ScriptedLlm.parts(delta("b"), error), ScriptedLlm.finish()]
+    })
+    const seen: Array<Part.Part> = []
+    const failed = yield* Effect.flip(
+      Stream.runForEach(Llm.stream(late.llm, { prompt: "hi" }), (part) => Effect.sync(() => seen.push(part)))
+    )
+    expect([text(seen), failed.delivered, failed.reason._tag, late.open()]).toEqual(["ab", "ab", "Overloaded", 0])
+  })
+)
+
 it.effect("the end of parts closes the attempt, an early take included", () =>
   Effect.gen(function* () {
     const scripted = yield* ScriptedLlm.make({

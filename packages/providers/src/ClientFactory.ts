@@ -3,12 +3,13 @@
  *
  * @since 0.1.0
  */
-import type * as Capability from "@echelon/core/Capability"
+import * as Capability from "@echelon/core/Capability"
 import { Clients } from "@echelon/core/Clients"
 import type * as Llm from "@echelon/core/Llm"
 import * as LlmError from "@echelon/core/LlmError"
 import * as Nearest from "@echelon/core/Nearest"
 import type * as Plan from "@echelon/core/Plan"
+import * as Plans from "@echelon/core/Plans"
 import * as Config from "effect/Config"
 import * as Effect from "effect/Effect"
 import * as Equal from "effect/Equal"
@@ -31,38 +32,6 @@ import * as Transport from "./Transport.ts"
  * @category models
  */
 export const capacity = 256
-
-const noLimits: Plan.Limits = { concurrency: undefined, rpm: undefined, tpm: undefined, rpd: undefined }
-
-/**
- * A provider that no file describes: the row's address and the defaults of every other key.
- *
- * @since 0.1.0
- * @category constructors
- */
-export const providerOf = (kind: string, key: Redacted.Redacted | undefined): Plan.Provider => ({
-  name: kind,
-  kind,
-  baseUrl: undefined,
-  credentials: [{ name: "", key, weight: 1 }],
-  headers: {},
-  query: {},
-  organization: undefined,
-  project: undefined,
-  apiVersion: undefined,
-  deployment: undefined,
-  region: undefined,
-  defaultModel: undefined,
-  connectTimeout: 5_000,
-  maxConnections: 256,
-  keepAlive: 30_000,
-  maxResponseBytes: 64 * 1024 * 1024,
-  maxEventBytes: 4 * 1024 * 1024,
-  maxCooldown: 3_600_000,
-  limitScope: "model",
-  healthCheck: undefined,
-  models: {}
-})
 
 /**
  * Clients of every provider of a plan, and of those that the environment holds a key for.
@@ -148,6 +117,13 @@ const instanceOf = (
   return provider === undefined ? fromEnvironment(root, name, model) : fromFile(root, provider, model)
 }
 
+const unknownModel = (provider: Plan.Provider, wanted: string, aliases: ReadonlyArray<string>): LlmError.LlmError => {
+  const known = [...new Set([...aliases, ...Object.values(provider.models).map(({ model }) => model)])]
+  const hint = Nearest.hint(wanted, known)
+  const detail = `the provider "${provider.name}" has no model "${wanted}"; ${hint}, or add it to the provider's file`
+  return unknown("model", wanted, known, detail)
+}
+
 const fromFile = (
   root: Plan.Root,
   provider: Plan.Provider,
@@ -160,6 +136,8 @@ const fromFile = (
   const alias = Object.hasOwn(provider.models, wanted)
     ? wanted
     : aliases.find((candidate) => provider.models[candidate]?.model === wanted)
+  // A file that names models names all of them: a slip of the pen is told here, not by the provider.
+  if (alias === undefined && aliases.length > 0) return Effect.fail(unknownModel(provider, wanted, aliases))
   const planned = Object.values(root.instances).find(
     (instance) => instance.provider.name === provider.name && instance.alias === alias
   )
@@ -174,20 +152,20 @@ const fromFile = (
     return Effect.fail(Instance.missingKey(bare, variable ?? row.keyVariable))
   }
   const described = alias === undefined ? undefined : provider.models[alias]
-  return Effect.succeed({
-    _tag: "Instance",
-    name: bare,
-    provider,
-    credential: credential ?? { name: "", key: undefined, weight: 1 },
-    alias: alias ?? wanted,
-    model: described ?? modelOf(provider.kind, wanted)
-  })
+  return Effect.succeed(
+    Plans.instance({
+      name: bare,
+      provider,
+      credential: credential ?? { name: "", key: undefined, weight: 1 },
+      alias: alias ?? wanted,
+      model: described ?? modelOf(provider.kind, wanted)
+    })
+  )
 }
 
 const modelOf = (kind: string, model: string): Plan.Model => {
   const { capabilities, prices } = ModelTable.find(kind, model)
-  const none: Capability.Capabilities = {}
-  return { model, capabilities: capabilities ?? none, prices, weight: 1, limits: noLimits }
+  return Plans.model({ model, capabilities: capabilities ?? Capability.unknown, prices })
 }
 
 const fromEnvironment = (
@@ -208,15 +186,8 @@ const fromEnvironment = (
       const detail = `no file describes the provider "${name}", so there is no default model; ask for one`
       return yield* Effect.fail(unknown("model", "", [], detail))
     }
-    const provider = providerOf(name, key)
-    return {
-      _tag: "Instance" as const,
-      name: `${name}-${model}`,
-      provider,
-      credential: { name: "", key, weight: 1 },
-      alias: model,
-      model: modelOf(name, model)
-    }
+    const provider = Plans.provider({ name, kind: name, key })
+    return Plans.instance({ provider, alias: model, model: modelOf(name, model) })
   })
 
 /** A variable that cannot be read is the same as one that is not set. */

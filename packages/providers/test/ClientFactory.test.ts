@@ -1,16 +1,15 @@
-import { Clients, InstanceFactory, Llm, type LlmError, type Plan } from "@echelon/core"
+import { Clients, InstanceFactory, Llm, type LlmError, type Plan, Plans } from "@echelon/core"
 import { ClientFactory, ProviderInstances, Providers, Transport } from "@echelon/providers"
 import { expect, it } from "@effect/vitest"
 import { ConfigProvider, Effect, Layer, Redacted, Stream } from "effect"
 import { HttpClient, HttpClientResponse } from "effect/http"
+import { TestClock } from "effect/testing"
 import { instanceOf, json, serve } from "./Support.ts"
 
 const model = (name: string): Plan.Model => ({ ...instanceOf("openai").model, model: name })
 
-const provider = (options: Partial<Plan.Provider>): Plan.Provider => ({
-  ...ClientFactory.providerOf("openai", Redacted.make("k")),
-  ...options
-})
+const provider = (options: Partial<Plan.Provider>): Plan.Provider =>
+  Plans.provider({ name: "openai", kind: "openai", key: Redacted.make("k"), ...options })
 
 const rootOf = (providers: Record<string, Plan.Provider>, more: Partial<Plan.Root> = {}): Plan.Root => ({
   providers,
@@ -60,13 +59,29 @@ it.effect("finds a model by alias, by its own name, or by default", () => {
   const openai = provider({ models: { fast: model("gpt-4o-mini"), smart: model("gpt-4o") }, defaultModel: "smart" })
   const root = rootOf({ openai })
   return Effect.gen(function* () {
-    for (const wanted of ["fast", "gpt-4o-mini", undefined, "gpt-unlisted"])
+    for (const wanted of ["fast", "gpt-4o-mini", undefined])
       yield* Llm.generate(yield* get(root, "openai", wanted), { prompt: "x" })
-    expect(asked.map((one) => one.model)).toEqual(["gpt-4o-mini", "gpt-4o-mini", "gpt-4o", "gpt-unlisted"])
+    expect(asked.map((one) => one.model)).toEqual(["gpt-4o-mini", "gpt-4o-mini", "gpt-4o"])
     const first = rootOf({ openai: provider({ models: { fast: model("gpt-4o-mini"), smart: model("gpt-4o") } }) })
     expect((yield* get(first, "openai")).id).toBe("openai-fast")
   }).pipe(Effect.provide(layer))
 })
+
+it.effect(
+  "a model that its file does not name fails with the nearest that it does; a file without models takes any",
+  () =>
+    Effect.gen(function* () {
+      const openai = provider({ models: { fast: model("gpt-4o-mini") } })
+      const error = yield* failing(rootOf({ openai }), "openai", "gpt-4o-mni")
+      expect(error.reason).toMatchObject({ _tag: "UnknownTarget", kind: "model", known: ["fast", "gpt-4o-mini"] })
+      expect(error.message).toContain('has no model "gpt-4o-mni"; did you mean "gpt-4o-mini"?')
+      const { asked, layer } = recording()
+      yield* Effect.gen(function* () {
+        yield* Llm.generate(yield* get(rootOf({ openai: provider({}) }), "openai", "anything"), { prompt: "x" })
+        expect(asked.map((one) => one.model)).toEqual(["anything"])
+      }).pipe(Effect.provide(layer))
+    })
+)
 
 it.effect("uses the instance that the plan has", () => {
   const { layer } = recording()
@@ -131,10 +146,11 @@ it.effect("keeps clients, and makes them anew when the provider was read again",
     expect(yield* get(one, "openai", "m")).toBe(first)
     expect(yield* get(root(), "openai", "fast")).toBe(first)
     expect(yield* get(root(7_000), "openai", "fast")).not.toBe(first)
-    const many = yield* get(one, "openai", "model-0")
-    expect(yield* get(one, "openai", "model-0")).toBe(many)
-    for (let i = 0; i < ClientFactory.capacity + 1; i++) yield* get(one, "openai", `other-${i}`)
-    expect(yield* get(one, "openai", "model-0")).not.toBe(many)
+    const any = rootOf({ openai: provider({}) })
+    const many = yield* get(any, "openai", "model-0")
+    expect(yield* get(any, "openai", "model-0")).toBe(many)
+    for (let i = 0; i < ClientFactory.capacity + 1; i++) yield* get(any, "openai", `other-${i}`)
+    expect(yield* get(any, "openai", "model-0")).not.toBe(many)
   }).pipe(Effect.provide(layer))
 })
 
@@ -171,6 +187,8 @@ it.effect("makes room without breaking a call off", () =>
       const evict = Effect.gen(function* () {
         const other = provider({ baseUrl: server.url, name: "other" })
         for (let i = 0; i < ClientFactory.capacity; i++) yield* get(rootOf({ openai: other }), "openai", `m-${i}`)
+        // The pool that nobody holds is closed after its keep-alive.
+        yield* TestClock.adjust("10 millis")
         for (const release of held) release()
       })
       const parts = yield* Stream.runCollect(

@@ -1,7 +1,7 @@
 import * as Http from "node:http"
 import type { AddressInfo } from "node:net"
-import { LlmRequest, type Plan } from "@echelon/core"
-import { ClientFactory, Dialect, type Protocol, ProviderTable } from "@echelon/providers"
+import { LlmRequest, type Plan, Plans } from "@echelon/core"
+import { Dialect, type Protocol, ProviderTable } from "@echelon/providers"
 import { Effect, Redacted } from "effect"
 
 /** Options of a protocol as an instance of that kind has them. */
@@ -22,20 +22,12 @@ export const instanceOf = (
   options: { readonly key?: string | undefined; readonly model?: string } = {}
 ): Plan.Instance => {
   const key = options.key === undefined ? undefined : Redacted.make(options.key)
-  return {
-    _tag: "Instance",
+  return Plans.instance({
     name: `${kind}-model`,
-    provider: { ...ClientFactory.providerOf(kind, key), ...provider },
-    credential: { name: "", key, weight: 1 },
+    provider: Plans.provider({ name: kind, kind, key, ...provider }),
     alias: "model",
-    model: {
-      model: options.model ?? "a-model",
-      capabilities: {},
-      prices: undefined,
-      weight: 1,
-      limits: { concurrency: undefined, rpm: undefined, tpm: undefined, rpd: undefined }
-    }
-  }
+    model: Plans.model({ model: options.model ?? "a-model" })
+  })
 }
 
 export interface Seen {
