@@ -60,8 +60,10 @@ export const of = (reason: Reason.Reason): FailureClass => {
       // The caller who stops reading, or who brings too short a time, is no fault of the instance.
       if (reason.clock === "consumer_idle") return final
       return reason.shortened ? { ...silent, breaker: "ignored" } : silent
-    case "Authentication":
     case "QuotaExhausted":
+      // With a named reset a cooldown is enough: it ends by itself.
+      return reason.retryAfter === undefined ? unusable : { ...unusable, breaker: "ignored" }
+    case "Authentication":
     case "ModelNotFound":
       return unusable
     case "ContextLength":

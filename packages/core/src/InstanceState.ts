@@ -10,6 +10,8 @@ import type * as Clock from "effect/Clock"
 import type * as Attempt from "./Attempt.ts"
 import * as Cooldown from "./Cooldown.ts"
 import type * as Failover from "./Failover.ts"
+import * as FailureClass from "./FailureClass.ts"
+import * as InstanceStats from "./InstanceStats.ts"
 import * as Plans from "./Plans.ts"
 
 /**
@@ -22,6 +24,7 @@ export interface InstanceState {
   readonly inFlight: () => number
   readonly availability: (now: number) => Failover.Availability
   readonly cooldown: () => Cooldown.Cooldown
+  readonly stats: () => InstanceStats.InstanceStats
   /** Counts an attempt while it lasts, and learns from how it ends. */
   readonly enter: (attempt: Attempt.Attempt, clock: Clock.Clock) => void
 }
@@ -58,22 +61,38 @@ export interface Options {
 export const make = (options: Options = {}): InstanceState => {
   const { cooldown = { current: Cooldown.none }, maxCooldown = Plans.defaults.provider.maxCooldown } = options
   let inFlight = 0
+  let stats = InstanceStats.empty
   return {
     inFlight: () => inFlight,
+    stats: () => stats,
     cooldown: () => cooldown.current,
     availability: (now) => (cooldown.current.until > now ? { until: cooldown.current.until } : "ready"),
     enter: (attempt, clock) => {
       inFlight += 1
+      const startedAt = clock.currentTimeMillisUnsafe()
+      let committedAt: number | undefined
+      attempt.onCommit(() => {
+        committedAt = clock.currentTimeMillisUnsafe()
+      })
       attempt.onSettle((outcome) => {
         inFlight -= 1
-        if (outcome._tag === "Completed") cooldown.current = Cooldown.succeeded(cooldown.current)
-        else if (outcome._tag === "Failed") {
-          cooldown.current = Cooldown.failed(
-            cooldown.current,
-            outcome.error.reason,
-            clock.currentTimeMillisUnsafe(),
-            maxCooldown
+        const now = clock.currentTimeMillisUnsafe()
+        if (outcome._tag === "Completed") {
+          cooldown.current = Cooldown.succeeded(cooldown.current)
+          const streamed = committedAt === undefined ? 0 : now - committedAt
+          const tokens = outcome.usage.outputTokens
+          stats = InstanceStats.succeeded(
+            stats,
+            {
+              firstOutput: committedAt === undefined ? undefined : committedAt - startedAt,
+              tokensPerSecond: tokens === undefined || streamed <= 0 ? undefined : (tokens * 1_000) / streamed
+            },
+            now
           )
+        } else if (outcome._tag === "Failed") {
+          const { reason } = outcome.error
+          cooldown.current = Cooldown.failed(cooldown.current, reason, now, maxCooldown)
+          if (FailureClass.of(reason).breaker !== "ignored") stats = InstanceStats.failed(stats, now)
         }
       })
     }

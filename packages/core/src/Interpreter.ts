@@ -14,15 +14,18 @@ import * as Layer from "effect/Layer"
 import * as RcMap from "effect/RcMap"
 import * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
+import * as CircuitBreaker from "./CircuitBreaker.ts"
 import * as Clients from "./Clients.ts"
 import * as Cooldown from "./Cooldown.ts"
 import * as InstanceFactory from "./InstanceFactory.ts"
 import * as InstanceState from "./InstanceState.ts"
 import type * as Llm from "./Llm.ts"
 import * as LlmError from "./LlmError.ts"
+import * as Member from "./Member.ts"
 import * as Nearest from "./Nearest.ts"
 import type * as Plan from "./Plan.ts"
 import * as Pool from "./Pool.ts"
+import * as RetryBudget from "./RetryBudget.ts"
 import * as TaskGroup from "./TaskGroup.ts"
 import * as Tiers from "./Tiers.ts"
 import * as Wrapper from "./Wrapper.ts"
@@ -50,6 +53,9 @@ const unknown = (kind: "wrapper" | "pool" | "group" | "instance", name: string, 
     reason: { _tag: "UnknownTarget", kind, name, known },
     detail: `there is no ${kind} "${name}"; ${Nearest.hint(name, known)}`
   })
+
+const priceOf = (prices: Plan.Model["prices"]): number | undefined =>
+  prices === undefined ? undefined : prices.input + prices.output
 
 /** Whom a rate limit of the instance holds for. */
 const limitKey = ({ alias, credential, provider }: Plan.Instance): string => {
@@ -111,18 +117,29 @@ export const make = (
       Scope.provide(factory.make(root.instances[name] as Plan.Instance), scope)
     )
 
+    // One breaker per instance in a group, whichever pool or group reaches it.
+    const breakers = new Map<string, CircuitBreaker.CircuitBreaker>()
+    const breakerOf = (group: Plan.TaskGroup, name: string): CircuitBreaker.CircuitBreaker => {
+      const key = `${group.name}/${name}`
+      const found = breakers.get(key) ?? CircuitBreaker.make(group.fallback.breaker)
+      breakers.set(key, found)
+      return found
+    }
+
     /** The members of an echelon; instances without a credential are left out. */
     const members = Effect.fnUntraced(function* (echelon: Plan.Echelon, group: Plan.TaskGroup) {
       const { fallback } = group
-      const found: Array<Tiers.Member> = []
+      const found: Array<Member.Member> = []
       for (const [place, name] of echelon.instances.entries()) {
         const plan = root.instances[name]
         const state = states.get(name)
         if (plan === undefined || state === undefined) continue
         const { llm } = yield* instance(name)
         found.push(
-          Tiers.member(llm, {
+          Member.make(llm, {
             state,
+            breaker: breakerOf(group, name),
+            price: priceOf(plan.model.prices),
             model: plan.model.model,
             contextWindow: plan.model.capabilities.contextWindow,
             weight: plan.model.weight * plan.credential.weight,
@@ -211,7 +228,12 @@ export const make = (
           tiers: Pool.merge(echelons, plan),
           maxTiers: plan.fallback.strategy === "none" ? 1 : undefined,
           maxTotalAttempts: totals.length === 0 ? undefined : Math.min(...totals),
-          whenEmpty: whenEmpty(name, groups)
+          whenEmpty: whenEmpty(name, groups),
+          retryBudget: RetryBudget.make(plan.retryBudget),
+          maxEjected: plan.fallback.maxEjected,
+          panic: true,
+          slowStart: plan.slowStart,
+          sticky: plan.sticky
         })
       })
     )

@@ -153,7 +153,19 @@ export type Rotation = (typeof rotations)[number]
  * @since 0.1.0
  * @category models
  */
-export const rotations = ["round_robin", "weighted", "random", "priority", "least_busy"] as const
+export const rotations = [
+  "round_robin",
+  "weighted",
+  "random",
+  "priority",
+  "least_busy",
+  "shortest_delay",
+  "p2c",
+  "latency",
+  "cost",
+  "usage",
+  "sticky"
+] as const
 
 /**
  * Settings of the circuit breakers of a group, one per instance in it.

@@ -5,6 +5,7 @@
  */
 import type * as Effect from "effect/Effect"
 import type * as Llm from "./Llm.ts"
+import * as Member from "./Member.ts"
 import type * as Plan from "./Plan.ts"
 import * as Plans from "./Plans.ts"
 import * as Tiers from "./Tiers.ts"
@@ -53,7 +54,7 @@ export const make = (members: ReadonlyArray<Llm.Llm>, options: Options): Effect.
     rotation: options.rotation ?? Plans.defaults.pool.rotation,
     tiers: [
       {
-        members: members.map((llm) => Tiers.member(llm)),
+        members: members.map((llm) => Member.make(llm)),
         maxRetries: options.maxRetries ?? Plans.defaults.echelon.maxRetries,
         maxInstances: options.maxInstanceAttempts ?? Plans.defaults.pool.fallback.maxInstanceAttempts
       }
@@ -68,7 +69,7 @@ export const make = (members: ReadonlyArray<Llm.Llm>, options: Options): Effect.
  * @category combinators
  */
 export const merge = (
-  echelons: ReadonlyArray<{ readonly plan: Plan.Echelon; readonly members: ReadonlyArray<Tiers.Member> }>,
+  echelons: ReadonlyArray<{ readonly plan: Plan.Echelon; readonly members: ReadonlyArray<Member.Member> }>,
   plan: Plan.Pool
 ): Tiers.Options["tiers"] => {
   const byPriority = new Map<number, Array<(typeof echelons)[number]>>()
@@ -80,7 +81,7 @@ export const merge = (
   return [...byPriority.entries()]
     .sort(([a], [b]) => a - b)
     .map(([, rank]) => {
-      const members = new Map<string, Tiers.Member>()
+      const members = new Map<string, Member.Member>()
       for (const member of rank.flatMap((echelon) => echelon.members)) {
         if (!members.has(member.id)) members.set(member.id, member)
       }

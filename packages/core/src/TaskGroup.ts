@@ -5,6 +5,7 @@
  */
 import type * as Effect from "effect/Effect"
 import type * as Llm from "./Llm.ts"
+import * as Member from "./Member.ts"
 import type * as Plan from "./Plan.ts"
 import * as Plans from "./Plans.ts"
 import * as Tiers from "./Tiers.ts"
@@ -52,7 +53,7 @@ export const make = (echelons: ReadonlyArray<ReadonlyArray<Llm.Llm>>, options: O
     rotation: options.rotation ?? Plans.defaults.echelon.rotation,
     maxTiers: options.maxAttempts,
     tiers: echelons.map((members) => ({
-      members: members.map((llm) => Tiers.member(llm)),
+      members: members.map((llm) => Member.make(llm)),
       maxRetries: options.maxRetries ?? Plans.defaults.echelon.maxRetries,
       maxInstances: Number.POSITIVE_INFINITY
     }))

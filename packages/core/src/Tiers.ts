@@ -16,35 +16,16 @@ import * as Backoff from "./Backoff.ts"
 import * as Capability from "./Capability.ts"
 import * as Clocks from "./Clocks.ts"
 import * as Failover from "./Failover.ts"
-import * as InstanceState from "./InstanceState.ts"
 import type * as Llm from "./Llm.ts"
 import * as LlmError from "./LlmError.ts"
 import type * as LlmReply from "./LlmReply.ts"
 import * as LlmRequest from "./LlmRequest.ts"
+import * as Member from "./Member.ts"
 import type * as Plan from "./Plan.ts"
 import * as Plans from "./Plans.ts"
+import type * as RetryBudget from "./RetryBudget.ts"
 import * as Selection from "./Selection.ts"
-
-/**
- * A member that can be asked, with what its echelon says of it.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Member extends Failover.Member {
-  readonly llm: Llm.Llm
-  readonly state: InstanceState.InstanceState
-  readonly weight: number
-  readonly priority: number
-  /** `group.echelonN`. */
-  readonly echelon: string | undefined
-  readonly clocks: Clocks.Clocks
-  /** Fills what the request left open. */
-  readonly settings: LlmRequest.Settings
-  readonly upstream: "as_asked" | "stream"
-  readonly commit: LlmRequest.Commit
-  readonly backoff: Backoff.Options
-}
+import * as Sessions from "./Sessions.ts"
 
 /**
  * Options of `make`.
@@ -54,7 +35,7 @@ export interface Member extends Failover.Member {
  */
 export interface Options {
   readonly id: string
-  readonly tiers: ReadonlyArray<Failover.Tier<Member>>
+  readonly tiers: ReadonlyArray<Failover.Tier<Member.Member>>
   readonly rotation: Plan.Rotation
   /** Tiers in which a request may make an attempt. @default all */
   readonly maxTiers?: number | undefined
@@ -62,48 +43,28 @@ export interface Options {
   readonly maxTotalAttempts?: number | undefined
   /** Said when no tier has a member: what the operator can do. */
   readonly whenEmpty?: string | undefined
+  /** How much of the traffic may be retries. @default unlimited */
+  readonly retryBudget?: RetryBudget.RetryBudget | undefined
+  /** Share of a tier's members that breakers may put out. @default 1 */
+  readonly maxEjected?: number | undefined
+  /**
+   * Whether one request at a time may try the least bad member when breakers alone have put all out.
+   *
+   * @default false
+   */
+  readonly panic?: boolean | undefined
+  /** How a member that came back grows to its whole share; milliseconds. @default at once */
+  readonly slowStart?: Plan.Pool["slowStart"] | undefined
+  /** For the rotation `sticky`. @default the defaults of a pool */
+  readonly sticky?: Plan.Pool["sticky"] | undefined
 }
 
-/**
- * What `member` needs beyond the `Llm`; the rest has the defaults of a configuration that says nothing.
- *
- * @since 0.1.0
- * @category models
- */
-export type MemberOptions = Partial<Omit<Member, "llm" | "id">>
-
-const { fallback } = Plans.defaults
-
-/**
- * Makes a member of an `Llm`.
- *
- * @since 0.1.0
- * @category constructors
- */
-export const member = (llm: Llm.Llm, options: MemberOptions = {}): Member => ({
-  id: llm.id,
-  llm,
-  model: options.model ?? llm.id,
-  contextWindow: options.contextWindow ?? llm.capabilities.contextWindow,
-  maxRetryAfterWait: options.maxRetryAfterWait ?? fallback.maxRetryAfterWait,
-  contentPolicyFallback: options.contentPolicyFallback ?? fallback.contentPolicyFallback,
-  state: options.state ?? InstanceState.make(),
-  weight: options.weight ?? 1,
-  priority: options.priority ?? 1,
-  echelon: options.echelon,
-  clocks: options.clocks ?? Clocks.defaults,
-  settings: options.settings ?? {},
-  upstream: options.upstream ?? Plans.defaults.echelon.upstream,
-  commit: options.commit ?? fallback.commit,
-  backoff: options.backoff ?? {
-    base: Duration.millis(fallback.retryDelay),
-    cap: Duration.millis(fallback.retryMaxDelay)
-  }
-})
-
-/** What all requests of one engine share: the rotation's memory of each tier. */
+/** What all requests of one engine share. */
 interface Engine extends Options {
   readonly memories: Array<Selection.Memory>
+  readonly sessions: Sessions.Sessions
+  /** Whether a request is trying a member in panic. */
+  panicking: boolean
 }
 
 /**
@@ -118,17 +79,23 @@ interface Engine extends Options {
  */
 export const make = (options: Options): Effect.Effect<Llm.Llm> =>
   Effect.sync(() => {
-    const engine: Engine = { ...options, memories: options.tiers.map((tier) => Selection.memory(tier.members.length)) }
+    const engine: Engine = {
+      ...options,
+      memories: options.tiers.map((tier) => Selection.memory(tier.members.length)),
+      sessions: Sessions.make({ ttl: (options.sticky ?? Plans.defaults.pool.sticky).ttl }),
+      panicking: false
+    }
     return {
       id: options.id,
       capabilities: Capability.unknown,
       call: (request) =>
-        Effect.flatMap(Clock.Clock, (clock) =>
-          Effect.suspend(() => {
-            if (options.maxTotalAttempts !== undefined) request.budget.limit(options.maxTotalAttempts)
-            return new Walk(engine, { ...request, attempt: undefined }, clock).step()
-          })
-        )
+        Effect.withFiber((fiber) => {
+          if (options.maxTotalAttempts !== undefined) request.budget.limit(options.maxTotalAttempts)
+          const random = fiber.getRef(Random.Random)
+          return new Walk(engine, { ...request, attempt: undefined }, fiber.getRef(Clock.Clock), () =>
+            random.nextDoubleUnsafe()
+          ).step()
+        })
     }
   })
 
@@ -139,15 +106,19 @@ class Walk {
   private readonly engine: Engine
   private readonly request: LlmRequest.LlmRequest
   private readonly clock: Clock.Clock
+  private readonly random: () => number
   private readonly needs: ReadonlyArray<Capability.Capability>
   private readonly limits: Failover.Limits
   private state: Failover.State = Failover.initial
-  private waits = new Map<Member, (now: number) => Effect.Effect<number>>()
+  private waits = new Map<Member.Member, (now: number) => Effect.Effect<number>>()
+  private attempts = 0
 
-  constructor(engine: Engine, request: LlmRequest.LlmRequest, clock: Clock.Clock) {
+  constructor(engine: Engine, request: LlmRequest.LlmRequest, clock: Clock.Clock, random: () => number) {
     this.engine = engine
     this.request = request
     this.clock = clock
+    this.random = random
+    engine.retryBudget?.request(clock.currentTimeMillisUnsafe())
     this.needs = LlmRequest.needs(request)
     this.limits = { maxTiers: engine.maxTiers ?? engine.tiers.length }
   }
@@ -158,9 +129,9 @@ class Walk {
     this.state = state
     switch (decision._tag) {
       case "Stop":
-        return Effect.fail(this.stopped(decision.cause, decision.retryAt, now))
+        return this.panic(now) ?? Effect.fail(this.stopped(decision.cause, decision.retryAt, now))
       case "Pick":
-        return this.pick(decision.tier, decision.members)
+        return this.pick(decision.tier, decision.members, now)
       case "Repeat": {
         const member = this.member(decision.tier, decision.member)
         return Effect.flatMap(this.wait(member, now), (wait) => {
@@ -172,44 +143,107 @@ class Walk {
           }
           return Effect.andThen(
             Effect.sleep(Duration.millis(delay)),
-            Effect.suspend(() => this.attempt(decision.tier, member))
+            Effect.suspend(() => {
+              // Meanwhile its breaker may have opened, or its probe slots may have been taken.
+              const after = this.clock.currentTimeMillisUnsafe()
+              return this.availability(after)(member) === "ready" ? this.attempt(decision.tier, member) : this.step()
+            })
           )
         })
       }
     }
   }
 
-  private member(tier: number, index: number): Member {
+  private member(tier: number, index: number): Member.Member {
     const member = this.engine.tiers[tier]?.members[index]
     if (member === undefined) throw new RangeError(`Tiers: no member ${index} in tier ${tier} of ${this.engine.id}`)
     return member
   }
 
+  private can(member: Member.Member): boolean {
+    return this.needs.length === 0 || Capability.missing(member.llm.capabilities, this.needs).length === 0
+  }
+
   private availability(now: number): (member: Failover.Member) => Failover.Availability {
-    const needs = this.needs
-    return (member) => {
-      const { llm, state } = member as Member
-      if (needs.length > 0 && Capability.missing(llm.capabilities, needs).length > 0) return "out"
-      return state.availability(now)
+    const readmitted = this.readmitted(now)
+    return (asked) => {
+      const member = asked as Member.Member
+      if (!this.can(member)) return "out"
+      return readmitted?.has(member) === true ? "ready" : Member.availability(member, now)
     }
   }
 
-  private pick(tier: number, indices: ReadonlyArray<number>): Answer {
-    return Effect.flatMap(Random.Random, (random) => {
-      const candidates = indices.map((index): Selection.Candidate => {
-        const { priority, state, weight } = this.member(tier, index)
-        return { index, weight, priority, inFlight: state.inFlight() }
-      })
-      const memory = this.engine.memories[tier] as Selection.Memory
-      const [picked, remembered] = Selection.pick(this.engine.rotation, candidates, memory, () =>
-        random.nextDoubleUnsafe()
-      )
-      this.engine.memories[tier] = remembered
-      return this.attempt(tier, this.member(tier, picked?.index ?? 0))
-    })
+  /** Members that breakers put out beyond the share they may: the least bad of them count as in. */
+  private readmitted(now: number): ReadonlySet<Member.Member> | undefined {
+    const { maxEjected = 1, tiers } = this.engine
+    if (maxEjected >= 1) return undefined
+    const found = new Set<Member.Member>()
+    for (const { members } of tiers) {
+      let out = members.filter((member) => Member.isEjected(member, now))
+      for (let over = out.length - Math.floor(maxEjected * members.length); over > 0; over--) {
+        const best = Member.leastBad(out, now)
+        if (best === undefined) break
+        found.add(best)
+        out = out.filter((member) => member !== best)
+      }
+    }
+    return found
   }
 
-  private attempt(tier: number, member: Member): Answer {
+  /** One request at a time tries the least bad member, when breakers alone have put all out. */
+  private panic(now: number): Answer | undefined {
+    const { engine, state } = this
+    if (engine.panic !== true || engine.panicking || state.failures.size > 0 || state.ended) return undefined
+    for (const [tier, { members }] of engine.tiers.entries()) {
+      const member = Member.leastBad(
+        members.filter((one) => this.can(one) && Member.isEjected(one, now)),
+        now
+      )
+      if (member === undefined) continue
+      engine.panicking = true
+      this.state = { ...state, tier }
+      return Effect.onExit(this.attempt(tier, member), () =>
+        Effect.sync(() => {
+          engine.panicking = false
+        })
+      )
+    }
+    return undefined
+  }
+
+  /** A member that came back is passed over now and then, until it has its whole share again. */
+  private thinned(tier: number, indices: ReadonlyArray<number>, now: number): ReadonlyArray<number> {
+    const { slowStart } = this.engine
+    if (slowStart === undefined || slowStart.duration <= 0) return indices
+    const kept = indices.filter((index) => {
+      const recoveredAt = this.member(tier, index).recoveredAt()
+      if (recoveredAt === undefined || now - recoveredAt >= slowStart.duration) return true
+      return this.random() < Math.max(slowStart.minShare, (now - recoveredAt) / slowStart.duration)
+    })
+    return kept.length > 0 ? kept : indices
+  }
+
+  private pick(tier: number, indices: ReadonlyArray<number>, now: number): Answer {
+    const { memories, rotation, sessions, sticky = Plans.defaults.pool.sticky } = this.engine
+    const { sessionId: session } = this.request.metadata
+    const candidates = this.thinned(tier, indices, now).map((index): Selection.Candidate => {
+      const { id, price, priority, state, weight } = this.member(tier, index)
+      return { index, id, weight, priority, price, headroom: 1, inFlight: state.inFlight(), stats: state.stats() }
+    })
+    const keeps = rotation === "sticky" && session !== undefined
+    const [picked, remembered] = Selection.pick(rotation, candidates, memories[tier] as Selection.Memory, {
+      random: this.random,
+      session,
+      servedBy: keeps ? sessions.get(session, now) : undefined,
+      loadBound: sticky.loadBound
+    })
+    memories[tier] = remembered
+    const member = this.member(tier, picked?.index ?? 0)
+    if (keeps) sessions.set(session, member.id, now)
+    return this.attempt(tier, member)
+  }
+
+  private attempt(tier: number, member: Member.Member): Answer {
     const now = this.clock.currentTimeMillisUnsafe()
     const { deadline } = this.request
     if (deadline !== undefined && now >= deadline) {
@@ -221,15 +255,18 @@ class Walk {
         )
       )
     }
+    if (this.attempts > 0 && this.state.cause !== undefined && this.engine.retryBudget?.retry(now) === false)
+      return Effect.fail(this.final(this.state.cause, undefined, now))
     const taken = this.request.budget.take()
     if (taken !== "taken") {
       const exhausted = LlmError.make({ reason: { _tag: "BudgetExhausted", of: taken } })
       return Effect.fail(this.final(this.state.cause ?? exhausted, undefined, now))
     }
+    this.attempts += 1
     const request = this.requestFor(tier, member, now)
     return Effect.catch(
       Attempt.open(Attempt.optionsOf(request, member.id), (attempt) => {
-        member.state.enter(attempt, this.clock)
+        Member.enter(member, attempt, this.clock, this.random, request)
         return member.llm.call({ ...request, attempt })
       }),
       (error) => {
@@ -240,7 +277,7 @@ class Walk {
   }
 
   /** The request as its echelon wants it: defaults filled, clocks set, a share of the deadline. */
-  private requestFor(tier: number, member: Member, now: number): LlmRequest.LlmRequest {
+  private requestFor(tier: number, member: Member.Member, now: number): LlmRequest.LlmRequest {
     const { commit, deadline, metadata, stream } = this.request
     const { timeout: _, ...own } = metadata
     const clocks = Clocks.withCaller(member.clocks, own)
@@ -258,7 +295,7 @@ class Walk {
     }
   }
 
-  private wait(member: Member, now: number): Effect.Effect<number> {
+  private wait(member: Member.Member, now: number): Effect.Effect<number> {
     const known = this.waits.get(member)
     if (known !== undefined) return known(now)
     return Effect.flatMap(Backoff.waits(member.backoff), (next) => {
@@ -291,7 +328,10 @@ class Walk {
       )
     }
     return this.final(
-      LlmError.make({ reason: { _tag: "NoCapacity", retryAt }, detail: `every instance of ${id} is cooling down` }),
+      LlmError.make({
+        reason: { _tag: "NoCapacity", retryAt },
+        detail: `every instance of ${id} is cooling down or put out by its breaker`
+      }),
       retryAt,
       now
     )

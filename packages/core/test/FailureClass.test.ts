@@ -21,6 +21,7 @@ const table: ReadonlyArray<readonly [LlmError.Reason, string, string, string, st
   [timeout("consumer_idle"), "no", "no", "no", "ignored"],
   [{ _tag: "Authentication" }, "yes", "no", "yes", "opens"],
   [{ _tag: "QuotaExhausted" }, "yes", "no", "yes", "opens"],
+  [{ _tag: "QuotaExhausted", retryAfter: Duration.hours(1) }, "yes", "no", "yes", "ignored"],
   [{ _tag: "ModelNotFound" }, "yes", "no", "yes", "opens"],
   [{ _tag: "ContextLength" }, "larger_window", "no", "larger_window", "ignored"],
   [{ _tag: "ContentPolicy" }, "no", "no", "content_policy_fallback", "ignored"],

@@ -1,4 +1,4 @@
-import { Pool, TaskGroup, Tiers } from "@echelon/core"
+import { Member, Pool, TaskGroup } from "@echelon/core"
 import { ScriptedLlm } from "@echelon/testing"
 import { expect, it } from "@effect/vitest"
 import { Effect } from "effect"
@@ -22,7 +22,7 @@ it("a group that falls back to itself is walked once", () => {
 it.effect("a pool's tiers are merged by priority; the largest max_retries counts; a member stands once", () =>
   Effect.gen(function* () {
     const llm = (id: string) =>
-      Effect.map(ScriptedLlm.make({ id, script: [] }), (scripted) => Tiers.member(scripted.llm))
+      Effect.map(ScriptedLlm.make({ id, script: [] }), (scripted) => Member.make(scripted.llm))
     const [a, b, c] = yield* Effect.all([llm("a"), llm("b"), llm("c")])
     const tiers = Pool.merge(
       [

@@ -1,4 +1,4 @@
-import { Llm, type LlmError, type LlmRequest, Pool, TaskGroup, Tiers, Wrapper } from "@echelon/core"
+import { Llm, type LlmError, type LlmRequest, Member, Pool, TaskGroup, Tiers, Wrapper } from "@echelon/core"
 import { ScriptedLlm } from "@echelon/testing"
 import { expect, it } from "@effect/vitest"
 import { Duration, Effect, Fiber, Random, Stream } from "effect"
@@ -27,7 +27,7 @@ it.effect("round robin spreads requests, and another instance answers at once wh
 it.effect("only a repeat waits: full jitter below base * 2^n", () =>
   Effect.gen(function* () {
     const a = yield* scripted("a", fails(overloaded))
-    const tiers = [{ members: [Tiers.member(a.llm)], maxRetries: 3, maxInstances: 1 }]
+    const tiers = [{ members: [Member.make(a.llm)], maxRetries: 3, maxInstances: 1 }]
     const llm = yield* Tiers.make({ id: "pool", tiers, rotation: "round_robin" })
     const fiber = yield* Effect.forkChild(Effect.flip(ask(llm)))
     yield* TestClock.adjust("1 minute")
@@ -203,7 +203,7 @@ it.effect("asks only instances that have what the request needs", () =>
 it.effect("an echelon fills what the request left open, and overrides nothing", () =>
   Effect.gen(function* () {
     const a = yield* scripted("a", hello)
-    const member = Tiers.member(a.llm, { settings: { temperature: 0.7, maxOutputTokens: 5 }, upstream: "stream" })
+    const member = Member.make(a.llm, { settings: { temperature: 0.7, maxOutputTokens: 5 }, upstream: "stream" })
     const llm = yield* Tiers.make({
       id: "x",
       rotation: "round_robin",
@@ -223,7 +223,7 @@ it.effect("in-flight counts what runs, and interruption at any time leaves none"
       ...ScriptedLlm.text("a b c d"),
       ScriptedLlm.never
     ])
-    const member = Tiers.member(a.llm)
+    const member = Member.make(a.llm)
     const llm = yield* Tiers.make({
       id: "x",
       rotation: "least_busy",
