@@ -60,6 +60,9 @@ const ask = Command.make(
   Effect.fnUntraced(function* (flags) {
     const targets = (["wrapper", "pool", "group", "provider"] as const).filter((target) => flags[target] !== undefined)
     if (targets.length > 1) return yield* wrongUse(`--${targets.join(" and --")} exclude each other; give one of them`)
+    const target = targets[0]
+    if (flags.model !== undefined && target !== undefined && target !== "provider")
+      return yield* wrongUse(`--model goes with --provider, not with --${target}`)
     if (Option.isNone(flags.prompt) && process.stdin.isTTY)
       return yield* wrongUse('give a prompt: echelon ask "Why is the sky blue?", or pipe it in')
     const prompt = Option.isSome(flags.prompt) ? flags.prompt.value : yield* readStdin

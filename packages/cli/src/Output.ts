@@ -59,7 +59,7 @@ export class Output extends Context.Service<
       write: to(process.stdout),
       diagnose: (line) => diagnose(`${line}\n`),
       isTerminal: process.stdout.isTTY === true && process.env["NO_COLOR"] === undefined,
-      columns: () => process.stdout.columns ?? 100
+      columns: () => process.stdout.columns || 100
     })
   })
 }

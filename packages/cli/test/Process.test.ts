@@ -209,6 +209,7 @@ it.live(
     Effect.gen(function* () {
       const cases: ReadonlyArray<readonly [ReadonlyArray<string>, string]> = [
         [["ask", "--pool", "a", "--group", "b", "hi"], "--pool and --group exclude each other"],
+        [["ask", "--pool", "a", "--model", "b", "hi"], "--model goes with --provider, not with --pool"],
         [["ask", "--no-such-flag", "hi"], "--no-such-flag"],
         [["no-such-command"], "no-such-command"],
         [["ask"], "the prompt is empty"],

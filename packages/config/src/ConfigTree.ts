@@ -82,7 +82,7 @@ export const read = (config: string): Effect.Effect<ConfigTree, never, FileSyste
   Effect.gen(function* () {
     const fs = yield* FileSystem.FileSystem
     const path = yield* Path.Path
-    const root = path.basename(path.resolve(config)) || "config"
+    const root = config.replace(/\/+$/, "") || config
     const files: Record<string, string> = Object.create(null)
     const unreadable: Array<string> = []
     const problems: Array<Problem.Problem> = []

@@ -23,10 +23,10 @@ it.effect("gives the plan, its parts by name, and where values come from", () =>
     expect((yield* config.loadWrapperConfig("pool_wrapper")).target.name).toBe("fast_pool")
     expect(yield* config.validate).toEqual([])
     const origin = yield* config.origin(["llms", "groups", "fast_group", "echelon1", "timeout"])
-    expect(origin && Origin.format(origin)).toBe("configs/llms/groups/fast_group.toml:3:1")
+    expect(origin && Folder.short(Origin.format(origin))).toBe("configs/llms/groups/fast_group.toml:3:1")
     expect(yield* config.origin(["llms", "groups", "fast_group", "echelon2", "timeout"])).toBeUndefined()
     const error = yield* Effect.flip(config.loadPoolConfig("fast_pol"))
-    expect(error.message).toBe(
+    expect(Folder.short(error.message)).toBe(
       'configs:1:1 error llms.polling_pools: no pool is named "fast_pol"; did you mean "fast_pool"?'
     )
     expect((yield* Effect.flip(config.loadWrapperConfig("constructor")))._tag).toBe("ConfigError")
@@ -42,7 +42,7 @@ it.effect("a Layer fails with every problem of the folder, one a line", () =>
     })
     const layer = ConfigManagement.layer({ config: root, variables: Sample.variables })
     const error = yield* Effect.flip(Effect.scoped(Layer.build(layer)))
-    expect(error.message.split("\n")).toEqual([
+    expect(Folder.short(error.message).split("\n")).toEqual([
       'configs/llms/polling_pools/fast_pool.toml:2:1 error llms.polling_pools.fast_pool.cach: unknown key; did you mean "cache"?',
       "configs/llms/wrappers/w.toml:1:1 error llms.wrappers.w: the file is not UTF-8"
     ])
@@ -53,7 +53,7 @@ it.effect("a file that cannot be read excuses what refers to it", () =>
   Effect.gen(function* () {
     const { root } = yield* Folder.make({ ...Sample.files, "llms/provider/openai.toml": new Uint8Array([0xff]) })
     const problems = yield* ConfigManagement.check({ config: root, variables: {} })
-    expect(problems.map(Problem.format)).toEqual([
+    expect(problems.map((problem) => Folder.short(Problem.format(problem)))).toEqual([
       "configs/llms/provider/openai.toml:1:1 error llms.provider.openai: the file is not UTF-8"
     ])
   }).pipe(Effect.provide(Folder.services))

@@ -7,7 +7,8 @@ import * as Path from "effect/Path"
 import * as PlatformError from "effect/PlatformError"
 import * as Folder from "./support/Folder.ts"
 
-const lines = (tree: ConfigTree.ConfigTree): ReadonlyArray<string> => tree.problems.map(Problem.format)
+const lines = (tree: ConfigTree.ConfigTree): ReadonlyArray<string> =>
+  tree.problems.map((problem) => Folder.short(Problem.format(problem)))
 
 it.effect("reads every TOML file below a folder, and nothing else", () =>
   Effect.gen(function* () {
@@ -20,7 +21,7 @@ it.effect("reads every TOML file below a folder, and nothing else", () =>
     })
     const tree = yield* ConfigTree.read(root)
     expect(tree).toEqual({
-      root: "configs",
+      root,
       files: { "global.toml": "a = 1", "llms/groups/g.toml": "b = 2\r\n" },
       unreadable: [],
       problems: []
@@ -34,10 +35,10 @@ it.effect("a folder that is missing, is a file, or is empty", () =>
     const path = yield* Path.Path
     const { root } = yield* Folder.make({ "global.toml": "a = 1" })
     expect(lines(yield* ConfigTree.read(path.join(root, "gone")))).toEqual([
-      "gone:1:1 error config: there is no such folder"
+      "configs/gone:1:1 error config: there is no such folder"
     ])
     expect(lines(yield* ConfigTree.read(path.join(root, "global.toml")))).toEqual([
-      "global.toml:1:1 error config: this is a file; expected a folder of TOML files"
+      "configs/global.toml:1:1 error config: this is a file; expected a folder of TOML files"
     ])
     yield* fs.remove(path.join(root, "global.toml"))
     expect(lines(yield* ConfigTree.read(root))).toEqual(["configs:1:1 error config: the folder holds no TOML file"])

@@ -51,6 +51,8 @@ export interface Attempt {
   readonly settle: (outcome: Outcome) => boolean
   /** Marks commit. */
   readonly commit: () => void
+  /** Starts the clocks; only the first call counts. An instance starts those of the attempt it joins. */
+  readonly start: (options: Options) => void
   /** Marks a provider event, for the idle clock. Pings count, comments do not. */
   readonly touch: () => void
   /** Marks the first output. */
@@ -122,27 +124,37 @@ class Live implements Attempt {
   readonly scope: Scope.Closeable
   private readonly clock: Clock.Clock
   private readonly context: Context.Context<never>
-  private readonly watch: Watchdog.State | undefined
-  private readonly instance: string | undefined
+  private watch: Watchdog.State | undefined = undefined
+  private instance: string | undefined = undefined
   private ended: Outcome | undefined = undefined
   private committed = false
   private commitHooks: Array<() => void> = []
   private settleHooks: Array<(outcome: Outcome) => void> = []
   private waiters = new Set<(error: LlmError.LlmError) => void>()
 
-  constructor(scope: Scope.Closeable, context: Context.Context<never>, clock: Clock.Clock, options: Options) {
+  constructor(scope: Scope.Closeable, context: Context.Context<never>, clock: Clock.Clock) {
     this.scope = scope
     this.context = context
     this.clock = clock
+  }
+
+  readonly start = (options: Options): void => {
+    if (this.watch !== undefined || options.clocks === undefined || this.ended !== undefined) return
     this.instance = options.instance
-    this.watch =
-      options.clocks === undefined
-        ? undefined
-        : Watchdog.start(options.clocks, clock.currentTimeMillisUnsafe(), {
-            deadline: options.deadline,
-            firstOutputBy: options.firstOutputBy,
-            streaming: options.streaming ?? true
-          })
+    this.watch = Watchdog.start(options.clocks, this.clock.currentTimeMillisUnsafe(), {
+      deadline: options.deadline,
+      firstOutputBy: options.firstOutputBy,
+      streaming: options.streaming ?? true
+    })
+    const fiber = Effect.runForkWith(this.context)(this.guard)
+    this.onSettle(() => fiber.interruptUnsafe())
+  }
+
+  /** Goes on as another attempt does, whose clocks run instead of these. */
+  follow(inner: Attempt): void {
+    this.watch = undefined
+    inner.onCommit(() => this.commit())
+    inner.onSettle((outcome) => void this.settle(outcome))
   }
 
   readonly outcome = () => this.ended
@@ -205,6 +217,11 @@ class Live implements Attempt {
         this.pulling(false)
         return done
       }
+      // A clock may have run out while the effect was started.
+      if (this.ended !== undefined) {
+        fiber.interruptUnsafe()
+        return Effect.fail(errorOf(this.ended))
+      }
       return Effect.callback<A, E | LlmError.LlmError>((resume) => {
         const waiter = (error: LlmError.LlmError) => {
           unobserve()
@@ -249,8 +266,8 @@ class Live implements Attempt {
  * Opens an attempt in a fork of the caller's scope and runs `body` for it.
  *
  * **Details** When `body` fails or is interrupted, the attempt settles and its scope closes. When it succeeds,
- * the attempt lives on with the reply: it ends when the reply's own attempt ends, or else with the caller's
- * scope. An operator that may throw a success away (a race, a timeout) opens one of its own, so that the loser
+ * the attempt lives on with the reply: it commits and ends as the reply's own attempt does, whose clocks run
+ * instead of its own, or else ends with the caller's scope. An operator that may throw a success away (a race, a timeout) opens one of its own, so that the loser
  * dies with it.
  *
  * @since 0.1.0
@@ -265,7 +282,7 @@ export const open = <A extends { readonly attempt: Attempt }, R>(
     const scope = Scope.forkUnsafe(Context.get(context, Scope.Scope))
     const clock = Context.get(context, Clock.Clock)
     const within = Context.add(context, Scope.Scope, scope)
-    const attempt = new Live(scope, within as Context.Context<never>, clock, options)
+    const attempt = new Live(scope, within as Context.Context<never>, clock)
     const attach = Scope.addFinalizer(
       scope,
       Effect.sync(() => {
@@ -281,7 +298,7 @@ export const open = <A extends { readonly attempt: Attempt }, R>(
       ),
       {
         onSuccess: (reply) => {
-          if (reply.attempt !== attempt) reply.attempt.onSettle((outcome) => void attempt.settle(outcome))
+          if (reply.attempt !== attempt) attempt.follow(reply.attempt)
           return Effect.succeed(reply)
         },
         onFailure: (cause) => Effect.failCause(settleCause(attempt, cause))
@@ -291,10 +308,7 @@ export const open = <A extends { readonly attempt: Attempt }, R>(
       Effect.andThen(
         attach,
         Effect.suspend(() => {
-          if (options.clocks !== undefined && attempt.outcome() === undefined) {
-            const fiber = Effect.runForkWith(within as Context.Context<never>)(attempt.guard)
-            attempt.onSettle(() => fiber.interruptUnsafe())
-          }
+          attempt.start(options)
           return answer
         })
       ),

@@ -15,7 +15,9 @@
 export interface Budget {
   /** Attempts not yet made. `Infinity` when nothing limits them. */
   readonly attemptsLeft: () => number
-  /** Takes one attempt, or says what has run out. */
+  /** What has run out, if anything. */
+  readonly exhausted: () => "attempts" | "cost" | undefined
+  /** Takes one attempt, or says what has run out. Called where an instance is asked, and nowhere else. */
   readonly take: () => "taken" | "attempts" | "cost"
   /** Lowers the attempts left to `attempts` when that is fewer. Never raises them. */
   readonly limit: (attempts: number) => void
@@ -49,11 +51,13 @@ export const make = (options: Options = {}): Budget => {
   if (!(maxCost > 0)) throw new RangeError(`Budget.make: maxCost must be above 0, got ${maxCost}`)
   let left = attempts
   let spent = 0
+  const exhausted = () => (left <= 0 ? "attempts" : spent >= maxCost ? "cost" : undefined)
   return {
     attemptsLeft: () => left,
+    exhausted,
     take: () => {
-      if (left <= 0) return "attempts"
-      if (spent >= maxCost) return "cost"
+      const out = exhausted()
+      if (out !== undefined) return out
       left -= 1
       return "taken"
     },

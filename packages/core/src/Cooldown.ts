@@ -17,6 +17,8 @@ import type * as Reason from "./Reason.ts"
  */
 export interface Cooldown {
   readonly until: number
+  /** When the last unnamed wait began. */
+  readonly since: number
   /** Failures without a named time since the last success. */
   readonly strikes: number
 }
@@ -27,25 +29,32 @@ export interface Cooldown {
  * @since 0.1.0
  * @category constructors
  */
-export const none: Cooldown = { until: 0, strikes: 0 }
+export const none: Cooldown = { until: 0, since: Number.NEGATIVE_INFINITY, strikes: 0 }
 
 /** The wait when the provider names none, and its ceiling. */
 const unnamed = { base: 1_000, max: 60_000 }
 
 /**
- * Records a failure. Only rate limits and quotas with a reset cool; `maxCooldown` (milliseconds) clamps what
- * the provider names, and a wait that is negative or no number counts as none.
+ * Records a failure of an attempt that began at `startedAt`. Only rate limits and quotas with a reset cool;
+ * `maxCooldown` (milliseconds) clamps what the provider names, and a wait that is negative or no number counts as
+ * none. Attempts that were under way when an unnamed wait began met the same limit: they do not lengthen it.
  *
  * @since 0.1.0
  * @category combinators
  */
-export const failed = (state: Cooldown, reason: Reason.Reason, now: number, maxCooldown: number): Cooldown => {
+export const failed = (
+  state: Cooldown,
+  reason: Reason.Reason,
+  startedAt: number,
+  now: number,
+  maxCooldown: number
+): Cooldown => {
   if (reason._tag !== "RateLimited" && reason._tag !== "QuotaExhausted") return state
   const named = reason.retryAfter === undefined ? Number.NaN : Duration.toMillis(reason.retryAfter)
-  if (named > 0) return { until: Math.max(state.until, now + Math.min(named, maxCooldown)), strikes: state.strikes }
-  if (reason._tag === "QuotaExhausted") return state
+  if (named > 0) return { ...state, until: Math.max(state.until, now + Math.min(named, maxCooldown)) }
+  if (reason._tag === "QuotaExhausted" || startedAt < state.since) return state
   const wait = Math.min(unnamed.base * 2 ** state.strikes, unnamed.max, maxCooldown)
-  return { until: Math.max(state.until, now + wait), strikes: Math.min(state.strikes + 1, 16) }
+  return { until: Math.max(state.until, now + wait), since: now, strikes: Math.min(state.strikes + 1, 16) }
 }
 
 /**
@@ -54,5 +63,4 @@ export const failed = (state: Cooldown, reason: Reason.Reason, now: number, maxC
  * @since 0.1.0
  * @category combinators
  */
-export const succeeded = (state: Cooldown): Cooldown =>
-  state.strikes === 0 ? state : { until: state.until, strikes: 0 }
+export const succeeded = (state: Cooldown): Cooldown => (state.strikes === 0 ? state : { ...state, strikes: 0 })

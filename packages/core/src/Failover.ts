@@ -68,7 +68,20 @@ export interface State {
   readonly cause: LlmError.LlmError | undefined
   /** Set when a failure forbids everything else. */
   readonly ended: boolean
+  /** Members that have spent what they had, by id: a pool within, whose own policies gave up. */
+  readonly spent: ReadonlyArray<string>
+  /** Why the first member that asked nobody was passed over. */
+  readonly passedOver: LlmError.LlmError | undefined
 }
+
+/**
+ * Whose failure it is: an instance's; that of a member that has policies of its own; or that of such a member that
+ * asked nobody, which counts as one that was not available.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Kind = "instance" | "composite" | "passed_over"
 
 /**
  * A request that has met nothing yet.
@@ -84,7 +97,9 @@ export const initial: State = {
   failures: new Map(),
   tooLong: [],
   cause: undefined,
-  ended: false
+  ended: false,
+  spent: [],
+  passedOver: undefined
 }
 
 /**
@@ -113,6 +128,7 @@ export interface Limits {
 
 /** Whether this request's own failures forbid the member for good. */
 const isForbidden = (member: Member, state: State): boolean => {
+  if (state.spent.includes(member.id)) return true
   for (const long of state.tooLong) {
     if (member.model === long.model) return true
     if (
@@ -184,7 +200,16 @@ export const decide = (
     }
     at = nextTier(at)
   }
-  return [{ _tag: "Stop", cause: at.cause, retryAt: earliest(tiers, availability) }, at]
+  const retryAt = earliest(tiers, availability)
+  const within = at.passedOver?.retryAt
+  return [
+    {
+      _tag: "Stop",
+      cause: at.cause ?? at.passedOver,
+      retryAt: within === undefined ? retryAt : Math.min(within, retryAt ?? within)
+    },
+    at
+  ]
 }
 
 /** When the first of all cooling members comes back. */
@@ -217,14 +242,20 @@ export const nextTier = (state: State): State => ({
   triedInTier: []
 })
 
+/** What ends a request whoever says it. */
+const endsAll: ReadonlySet<LlmError.ReasonTag> = new Set(["Cancelled", "DeadlineExceeded", "BudgetExhausted"])
+
 /**
  * Records that an attempt failed.
  *
  * @since 0.1.0
  * @category combinators
  */
-export const failed = (state: State, member: Member, error: LlmError.LlmError): State => {
+export const failed = (state: State, member: Member, error: LlmError.LlmError, kind: Kind = "instance"): State => {
   const consequence = FailureClass.of(error.reason)
+  if (kind === "passed_over" && !endsAll.has(error.reason._tag)) {
+    return { ...state, spent: [...state.spent, member.id], passedOver: state.passedOver ?? error }
+  }
   const failures = new Map(state.failures)
   failures.delete(member.id)
   failures.set(member.id, error.reason)
@@ -240,7 +271,8 @@ export const failed = (state: State, member: Member, error: LlmError.LlmError): 
       error.reason._tag === "ContextLength"
         ? [...state.tooLong, { model: member.model, contextWindow: member.contextWindow }]
         : state.tooLong,
-    cause: first ? error : state.cause
+    cause: first ? error : state.cause,
+    spent: kind === "instance" ? state.spent : [...state.spent, member.id]
   }
   switch (consequence.nextEchelon) {
     case "no":

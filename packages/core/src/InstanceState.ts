@@ -91,7 +91,7 @@ export const make = (options: Options = {}): InstanceState => {
           )
         } else if (outcome._tag === "Failed") {
           const { reason } = outcome.error
-          cooldown.current = Cooldown.failed(cooldown.current, reason, now, maxCooldown)
+          cooldown.current = Cooldown.failed(cooldown.current, reason, startedAt, now, maxCooldown)
           if (FailureClass.of(reason).breaker !== "ignored") stats = InstanceStats.failed(stats, now)
         }
       })

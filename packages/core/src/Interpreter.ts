@@ -25,6 +25,8 @@ import * as Member from "./Member.ts"
 import * as Nearest from "./Nearest.ts"
 import type * as Plan from "./Plan.ts"
 import * as Pool from "./Pool.ts"
+import * as RateLimit from "./RateLimit.ts"
+import * as RateLimiter from "./RateLimiter.ts"
 import * as RetryBudget from "./RetryBudget.ts"
 import * as TaskGroup from "./TaskGroup.ts"
 import * as Tiers from "./Tiers.ts"
@@ -126,6 +128,16 @@ export const make = (
       return found
     }
 
+    // An echelon's limits are shared by its instances, an instance's by all that reach it.
+    const limiters = new Map<string, RateLimiter.RateLimiter>()
+    const limiterOf = (owner: string, limits: Plan.Limits): RateLimiter.RateLimiter | undefined => {
+      const specs = RateLimit.ofLimits(limits)
+      if (specs.length === 0) return undefined
+      const found = limiters.get(owner) ?? RateLimiter.make(specs, { name: owner })
+      limiters.set(owner, found)
+      return found
+    }
+
     /** The members of an echelon; instances without a credential are left out. */
     const members = Effect.fnUntraced(function* (echelon: Plan.Echelon, group: Plan.TaskGroup) {
       const { fallback } = group
@@ -139,6 +151,10 @@ export const make = (
           Member.make(llm, {
             state,
             breaker: breakerOf(group, name),
+            limiters: [
+              limiterOf(`${group.name}.${echelon.name}`, echelon.limits),
+              limiterOf(name, plan.model.limits)
+            ].filter((limiter) => limiter !== undefined),
             price: priceOf(plan.model.prices),
             model: plan.model.model,
             contextWindow: plan.model.capabilities.contextWindow,
@@ -229,6 +245,7 @@ export const make = (
           maxTiers: plan.fallback.strategy === "none" ? 1 : undefined,
           maxTotalAttempts: totals.length === 0 ? undefined : Math.min(...totals),
           whenEmpty: whenEmpty(name, groups),
+          limiters: plan.rateLimit === undefined ? [] : [RateLimiter.make(RateLimit.ofPool(plan.rateLimit), { name })],
           retryBudget: RetryBudget.make(plan.retryBudget),
           maxEjected: plan.fallback.maxEjected,
           panic: true,
@@ -249,13 +266,29 @@ export const make = (
       )
     })
 
+    // A direct call to a planned instance heeds, and tells, what all know of it.
+    const directs = new WeakMap<Llm.Llm, Llm.Llm>()
+    const direct = (llm: Llm.Llm): Effect.Effect<Llm.Llm> => {
+      const plan = root.instances[llm.id]
+      const known = directs.get(llm)
+      if (plan === undefined || known !== undefined) return Effect.succeed(known ?? llm)
+      const own = limiterOf(llm.id, plan.model.limits)
+      const member = Member.make(llm, { state: states.get(llm.id), limiters: own === undefined ? [] : [own] })
+      const made = Tiers.make({
+        id: llm.id,
+        rotation: "priority",
+        tiers: [{ members: [member], maxRetries: 0, maxInstances: 1 }]
+      })
+      return Effect.tap(made, (guarded) => Effect.sync(() => directs.set(llm, guarded)))
+    }
+
     return {
       root,
       wrapper,
       pool,
       group,
       instance,
-      client: (provider, model) => clients.get(root, provider, model),
+      client: (provider, model) => Effect.flatMap(clients.get(root, provider, model), direct),
       state: (name) => states.get(name)
     }
   })

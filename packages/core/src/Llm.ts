@@ -112,6 +112,10 @@ export const make = (options: Options): Llm => {
   const { capabilities = Capability.unknown, id, model = id, prices } = options
   const run = (request: LlmRequest.LlmRequest, attempt: Attempt.Attempt) =>
     Effect.flatMap(Clock.Clock, (clock) => {
+      // Only who is asked spends the budget, however many policies stand above it.
+      const taken = request.budget.take()
+      if (taken !== "taken")
+        return Effect.fail(LlmError.make({ reason: { _tag: "BudgetExhausted", of: taken }, instance: id }))
       const entry = request.recorder.begin({
         instance: id,
         model,
@@ -146,7 +150,10 @@ export const make = (options: Options): Llm => {
       const joined = request.attempt
       return joined === undefined
         ? Attempt.open(Attempt.optionsOf(request, id), (attempt) => run(request, attempt))
-        : run(request, joined)
+        : Effect.suspend(() => {
+            joined.start(Attempt.optionsOf(request, id))
+            return run(request, joined)
+          })
     }
   }
 }

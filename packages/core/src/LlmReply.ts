@@ -59,7 +59,7 @@ export interface Answer {
   readonly content: ReadonlyArray<ContentPart>
   readonly finishReason: Part.FinishReason
   readonly usage: Usage.Usage
-  /** USD over all attempts; `undefined` when a price or a figure is not known. */
+  /** USD over all attempts whose cost is known; `undefined` when that of the answer is not. */
   readonly cost: number | undefined
   /** The instance that answered. */
   readonly instance: string
@@ -195,7 +195,7 @@ export const toAnswer = (parts: Iterable<Part.Part>, route: Route.Route): Answer
     content,
     finishReason: finish?.reason ?? "unknown",
     usage: finish === undefined ? Usage.unknown : Usage.fromFinish(finish.usage),
-    cost: answered?.cost,
+    cost: answered?.cost === undefined ? undefined : route.reduce((sum, entry) => sum + (entry.cost ?? 0), 0),
     instance: answered?.instance ?? "",
     model: answered?.model ?? "",
     route

@@ -217,7 +217,8 @@ export const make = (
       providerOptions: input.providerOptions ?? {},
       metadata: input.metadata ?? {},
       stream: options.stream,
-      commit: metadata.commit ?? options.commit,
+      // Who folds has shown nobody anything: nothing is gained by an early commit.
+      commit: options.commit === "finish" ? "finish" : (metadata.commit ?? options.commit),
       deadline: undefined,
       firstOutputBy: undefined,
       clocks: Clocks.withOptions(Clocks.defaults, metadata),

@@ -14,6 +14,7 @@ import * as InstanceState from "./InstanceState.ts"
 import type * as Llm from "./Llm.ts"
 import type * as LlmRequest from "./LlmRequest.ts"
 import * as Plans from "./Plans.ts"
+import * as RateLimiter from "./RateLimiter.ts"
 
 /**
  * A member.
@@ -26,6 +27,8 @@ export interface Member extends Failover.Member {
   readonly state: InstanceState.InstanceState
   /** One per instance in a group. @default none */
   readonly breaker: CircuitBreaker.CircuitBreaker | undefined
+  /** The limits it is under: its echelon's, its own. @default none */
+  readonly limiters: ReadonlyArray<RateLimiter.RateLimiter>
   /** When its breaker last let it back in; for slow start. */
   readonly recoveredAt: () => number | undefined
   readonly weight: number
@@ -48,7 +51,9 @@ export interface Member extends Failover.Member {
  * @since 0.1.0
  * @category models
  */
-export type Options = Partial<Omit<Member, "llm" | "id" | "recoveredAt">>
+export type Options = {
+  readonly [K in Exclude<keyof Member, "llm" | "id" | "recoveredAt">]?: Member[K] | undefined
+}
 
 const { fallback } = Plans.defaults
 
@@ -73,6 +78,7 @@ export const make = (llm: Llm.Llm, options: Options = {}): Member => {
     contentPolicyFallback: options.contentPolicyFallback ?? fallback.contentPolicyFallback,
     state: options.state ?? InstanceState.make(),
     breaker: options.breaker,
+    limiters: options.limiters ?? [],
     weight: options.weight ?? 1,
     priority: options.priority ?? 1,
     price: options.price,
@@ -105,6 +111,18 @@ const both = (a: Failover.Availability, b: Failover.Availability): Failover.Avai
 export const availability = (member: Member, now: number): Failover.Availability => {
   const state = member.state.availability(now)
   return member.breaker === undefined ? state : both(state, member.breaker.availability(now))
+}
+
+/**
+ * What its limits leave, 0 to 1.
+ *
+ * @since 0.1.0
+ * @category getters
+ */
+export const headroom = (member: Member, now: number): number => {
+  let least = 1
+  for (const limiter of member.limiters) least = Math.min(least, RateLimiter.headroom(limiter, now))
+  return least
 }
 
 /**

@@ -23,9 +23,12 @@ import * as LlmRequest from "./LlmRequest.ts"
 import * as Member from "./Member.ts"
 import type * as Plan from "./Plan.ts"
 import * as Plans from "./Plans.ts"
+import * as RateLimitCharge from "./RateLimitCharge.ts"
+import * as RateLimiter from "./RateLimiter.ts"
 import type * as RetryBudget from "./RetryBudget.ts"
 import * as Selection from "./Selection.ts"
 import * as Sessions from "./Sessions.ts"
+import * as TokenEstimate from "./TokenEstimate.ts"
 
 /**
  * Options of `make`.
@@ -43,6 +46,8 @@ export interface Options {
   readonly maxTotalAttempts?: number | undefined
   /** Said when no tier has a member: what the operator can do. */
   readonly whenEmpty?: string | undefined
+  /** Limits of requests to all of it; a request counts once, however many attempts it makes. @default none */
+  readonly limiters?: ReadonlyArray<RateLimiter.RateLimiter> | undefined
   /** How much of the traffic may be retries. @default unlimited */
   readonly retryBudget?: RetryBudget.RetryBudget | undefined
   /** Share of a tier's members that breakers may put out. @default 1 */
@@ -63,6 +68,8 @@ export interface Options {
 interface Engine extends Options {
   readonly memories: Array<Selection.Memory>
   readonly sessions: Sessions.Sessions
+  /** Whether anything is limited: most are not, and then nothing is estimated. */
+  readonly isLimited: boolean
   /** Whether a request is trying a member in panic. */
   panicking: boolean
 }
@@ -79,10 +86,13 @@ interface Engine extends Options {
  */
 export const make = (options: Options): Effect.Effect<Llm.Llm> =>
   Effect.sync(() => {
+    const { limiters = [] } = options
     const engine: Engine = {
       ...options,
       memories: options.tiers.map((tier) => Selection.memory(tier.members.length)),
       sessions: Sessions.make({ ttl: (options.sticky ?? Plans.defaults.pool.sticky).ttl }),
+      isLimited:
+        limiters.length > 0 || options.tiers.some((tier) => tier.members.some((one) => one.limiters.length > 0)),
       panicking: false
     }
     return {
@@ -99,6 +109,9 @@ export const make = (options: Options): Effect.Effect<Llm.Llm> =>
     }
   })
 
+/** When a member whose slots are all taken is looked at again: nobody knows when one is freed. */
+const recheck = 250
+
 type Answer = Effect.Effect<LlmReply.LlmReply, LlmError.LlmError, Scope.Scope>
 
 /** One request on its way through the tiers. */
@@ -112,6 +125,10 @@ class Walk {
   private state: Failover.State = Failover.initial
   private waits = new Map<Member.Member, (now: number) => Effect.Effect<number>>()
   private attempts = 0
+  private share: { readonly tier: number; readonly end: number | undefined } | undefined
+  private readonly cost: RateLimiter.Cost | undefined
+  /** The limits of the whole are charged with the first attempt alone. */
+  private isCounted = false
 
   constructor(engine: Engine, request: LlmRequest.LlmRequest, clock: Clock.Clock, random: () => number) {
     this.engine = engine
@@ -120,11 +137,15 @@ class Walk {
     this.random = random
     engine.retryBudget?.request(clock.currentTimeMillisUnsafe())
     this.needs = LlmRequest.needs(request)
+    this.cost = engine.isLimited ? { tokens: TokenEstimate.ofRequest(request) } : undefined
     this.limits = { maxTiers: engine.maxTiers ?? engine.tiers.length }
   }
 
   step(): Answer {
     const now = this.clock.currentTimeMillisUnsafe()
+    // What a tier may take of the deadline is spent: the rest is for the next.
+    if (this.share?.tier === this.state.tier && this.share.end !== undefined && now >= this.share.end)
+      this.state = Failover.nextTier(this.state)
     const [decision, state] = Failover.decide(this.engine.tiers, this.limits, this.state, this.availability(now), now)
     this.state = state
     switch (decision._tag) {
@@ -169,8 +190,35 @@ class Walk {
     return (asked) => {
       const member = asked as Member.Member
       if (!this.can(member)) return "out"
-      return readmitted?.has(member) === true ? "ready" : Member.availability(member, now)
+      const able = readmitted?.has(member) === true ? "ready" : Member.availability(member, now)
+      if (able !== "ready" || this.cost === undefined) return able
+      const full = RateLimiter.peek(this.limitersOf(member), this.cost, now)
+      if (full === undefined) return "ready"
+      if (full._tag === "TooLarge") return "out"
+      return { until: full.retryAt ?? now + recheck }
     }
+  }
+
+  /** What an attempt at the member is reserved from, in one step. */
+  private limitersOf(member: Member.Member): ReadonlyArray<RateLimiter.RateLimiter> {
+    const { limiters = [] } = this.engine
+    if (this.isCounted || limiters.length === 0) return member.limiters
+    return member.limiters.length === 0 ? limiters : [...limiters, ...member.limiters]
+  }
+
+  /** Reserves what the attempt needs; not when it is gone since the pick. */
+  private reserve(member: Member.Member, attempt: Attempt.Attempt): boolean {
+    if (this.cost === undefined) return true
+    const now = this.clock.currentTimeMillisUnsafe()
+    const reserved = RateLimiter.reserve(this.limitersOf(member), this.cost, now)
+    if (reserved._tag !== "Reserved") return false
+    this.isCounted = true
+    RateLimiter.hold(reserved, attempt, this.clock)
+    // An attempt that cost the provider nothing costs the whole nothing either: the next one counts.
+    attempt.onSettle((outcome) => {
+      if (RateLimitCharge.of(outcome, attempt.isCommitted()) === "refund") this.isCounted = false
+    })
+    return true
   }
 
   /** Members that breakers put out beyond the share they may: the least bad of them count as in. */
@@ -227,8 +275,10 @@ class Walk {
     const { memories, rotation, sessions, sticky = Plans.defaults.pool.sticky } = this.engine
     const { sessionId: session } = this.request.metadata
     const candidates = this.thinned(tier, indices, now).map((index): Selection.Candidate => {
-      const { id, price, priority, state, weight } = this.member(tier, index)
-      return { index, id, weight, priority, price, headroom: 1, inFlight: state.inFlight(), stats: state.stats() }
+      const member = this.member(tier, index)
+      const { id, price, priority, state, weight } = member
+      const headroom = rotation === "usage" ? Member.headroom(member, now) : 1
+      return { index, id, weight, priority, price, headroom, inFlight: state.inFlight(), stats: state.stats() }
     })
     const keeps = rotation === "sticky" && session !== undefined
     const [picked, remembered] = Selection.pick(rotation, candidates, memories[tier] as Selection.Memory, {
@@ -257,20 +307,29 @@ class Walk {
     }
     if (this.attempts > 0 && this.state.cause !== undefined && this.engine.retryBudget?.retry(now) === false)
       return Effect.fail(this.final(this.state.cause, undefined, now))
-    const taken = this.request.budget.take()
-    if (taken !== "taken") {
-      const exhausted = LlmError.make({ reason: { _tag: "BudgetExhausted", of: taken } })
+    const out = this.request.budget.exhausted()
+    if (out !== undefined) {
+      const exhausted = LlmError.make({ reason: { _tag: "BudgetExhausted", of: out } })
       return Effect.fail(this.final(this.state.cause ?? exhausted, undefined, now))
     }
     this.attempts += 1
     const request = this.requestFor(tier, member, now)
+    let isBounced = false
+    const asked = this.request.recorder.size()
     return Effect.catch(
-      Attempt.open(Attempt.optionsOf(request, member.id), (attempt) => {
+      Attempt.open({}, (attempt) => {
+        if (!this.reserve(member, attempt)) {
+          isBounced = true
+          return Effect.fail(LlmError.make({ reason: { _tag: "NoCapacity" } }))
+        }
         Member.enter(member, attempt, this.clock, this.random, request)
         return member.llm.call({ ...request, attempt })
       }),
       (error) => {
-        this.state = Failover.failed(this.state, member, error)
+        // An error with a route has been through policies of its own.
+        const kind =
+          error.route === undefined ? "instance" : this.request.recorder.size() === asked ? "passed_over" : "composite"
+        if (!isBounced) this.state = Failover.failed(this.state, member, error, kind)
         return this.step()
       }
     )
@@ -278,21 +337,32 @@ class Walk {
 
   /** The request as its echelon wants it: defaults filled, clocks set, a share of the deadline. */
   private requestFor(tier: number, member: Member.Member, now: number): LlmRequest.LlmRequest {
-    const { commit, deadline, metadata, stream } = this.request
+    const { commit, metadata, stream } = this.request
     const { timeout: _, ...own } = metadata
     const clocks = Clocks.withCaller(member.clocks, own)
-    const left = Math.min(
-      this.engine.tiers.length - tier,
-      this.limits.maxTiers - this.state.tiersTried + (this.state.attemptsInTier > 0 ? 1 : 0)
-    )
     return {
       ...LlmRequest.withDefaults(this.request, member.settings),
       clocks,
       stream: stream || member.upstream === "stream",
-      commit: metadata.commit ?? (member.commit === "finish" ? "finish" : commit),
+      commit: commit === "finish" ? commit : (metadata.commit ?? member.commit),
       echelon: member.echelon,
-      firstOutputBy: deadline === undefined || left <= 1 ? undefined : now + (deadline - now) / left
+      firstOutputBy: clocks.ttft === undefined ? this.tierEnd(tier, now) : this.request.firstOutputBy
     }
+  }
+
+  /** When this tier must have given first output, so that a silent one leaves time for the next: set on entering it. */
+  private tierEnd(tier: number, now: number): number | undefined {
+    const { deadline, firstOutputBy } = this.request
+    const end = Math.min(deadline ?? Number.POSITIVE_INFINITY, firstOutputBy ?? Number.POSITIVE_INFINITY)
+    if (end === Number.POSITIVE_INFINITY) return undefined
+    if (this.share?.tier === tier) return this.share.end
+    const { attemptsInTier, tiersTried } = this.state
+    const left = Math.min(
+      this.engine.tiers.length - tier,
+      this.limits.maxTiers - tiersTried + (attemptsInTier > 0 ? 1 : 0)
+    )
+    this.share = { tier, end: left <= 1 ? firstOutputBy : now + (end - now) / left }
+    return this.share.end
   }
 
   private wait(member: Member.Member, now: number): Effect.Effect<number> {
@@ -327,14 +397,30 @@ class Walk {
         now
       )
     }
+    const tooLarge = retryAt === undefined ? this.tooLarge(members, now) : undefined
+    if (tooLarge !== undefined) return this.final(tooLarge, undefined, now)
     return this.final(
       LlmError.make({
         reason: { _tag: "NoCapacity", retryAt },
-        detail: `every instance of ${id} is cooling down or put out by its breaker`
+        detail: `every instance of ${id} is cooling down, at a limit or put out by its breaker`
       }),
       retryAt,
       now
     )
+  }
+
+  /** A request that no limit will ever grant fails, instead of waiting for ever. */
+  private tooLarge(members: ReadonlyArray<Member.Member>, now: number): LlmError.LlmError | undefined {
+    if (this.cost === undefined) return undefined
+    for (const member of members) {
+      const full = this.can(member) ? RateLimiter.peek(this.limitersOf(member), this.cost, now) : undefined
+      if (full?._tag !== "TooLarge") continue
+      return LlmError.make({
+        reason: { _tag: "InvalidRequest" },
+        detail: `about ${full.needed} tokens are more than ${full.limit} ever grants (${full.most})`
+      })
+    }
+    return undefined
   }
 
   private final(error: LlmError.LlmError, retryAt: number | undefined, now: number): LlmError.LlmError {

@@ -3,6 +3,7 @@ import {
   Llm,
   type LlmRequest,
   Orchestrator,
+  Plans,
   PoolManager,
   TaskGroupManager,
   WrapperManager
@@ -224,3 +225,67 @@ it.effect("a change is for new requests; one in flight ends on the plan it start
     { a1: limited, a3: slow }
   )
 })
+
+it.effect("a direct client heeds a cooldown and tells of one", () => {
+  const limited = ScriptedLlm.fails({ _tag: "RateLimited", retryAfter: Duration.minutes(5) })
+  return run(
+    Effect.gen(function* () {
+      const direct = { provider: "openai", model: "a1" }
+      expect((yield* Effect.flip(ask(direct))).reason._tag).toBe("RateLimited")
+      const again = yield* Effect.flip(ask(direct))
+      expect([again.reason._tag, again.retryAt, again.route]).toEqual(["NoCapacity", 300_000, []])
+      expect(asked(yield* ask({ poolName: "pool" }))).toBe("b1")
+    }),
+    { a1: limited }
+  )
+})
+
+it.effect("max_total_attempts bounds a group; a pool takes the least of its groups", () => {
+  const bounded = (name: string, most: number) =>
+    plans.group(name, [plans.echelon(name, 1, ["a1"], { maxRetries: 9 })], {
+      maxTotalAttempts: most,
+      breaker: { ...Plans.defaults.breaker, failureRate: undefined, slowCall: undefined, failureThreshold: 99 },
+      retryDelay: 1,
+      retryMaxDelay: 1
+    })
+  return run(
+    Effect.gen(function* () {
+      const attempts = (metadata: LlmRequest.Metadata) =>
+        Effect.gen(function* () {
+          const fiber = yield* Effect.forkChild(Effect.flip(ask(metadata)))
+          yield* TestClock.adjust("1 minute")
+          return (yield* Fiber.join(fiber)).route?.length
+        })
+      expect(yield* attempts({ groupName: "three" })).toBe(3)
+      expect(yield* attempts({ poolName: "both" })).toBe(2)
+      expect(yield* attempts({ groupName: "three", maxTotalAttempts: 1 })).toBe(1)
+    }),
+    { a1: overloaded },
+    plans.root({
+      instances: [plans.instance("a1", openai)],
+      groups: [bounded("three", 3), bounded("two", 2)],
+      pools: [plans.pool("both", ["three", "two"])]
+    })
+  )
+})
+
+it.effect("a group with commit = finish makes even a cut stream good", () =>
+  run(
+    Effect.gen(function* () {
+      const parts = yield* Stream.runCollect(Orchestrator.stream({ prompt: "hi", metadata: { groupName: "whole" } }))
+      expect(parts.some((part) => part.type === "text-delta" && part.delta === "hello")).toBe(true)
+      const early = { groupName: "whole", commit: "first_output" } as const
+      const error = yield* Effect.flip(Stream.runDrain(Orchestrator.stream({ prompt: "hi", metadata: early })))
+      expect(error.delivered).toBe("half")
+    }),
+    { a1: ScriptedLlm.truncated("half") },
+    plans.root({
+      instances: ["a1", "a2"].map((name) => plans.instance(name, openai)),
+      groups: [
+        plans.group("whole", [plans.echelon("whole", 1, ["a1"]), plans.echelon("whole", 2, ["a2"])], {
+          commit: "finish"
+        })
+      ]
+    })
+  )
+)

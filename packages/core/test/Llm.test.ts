@@ -343,6 +343,15 @@ it.effect("the deadline ends at commit", () =>
   })
 )
 
+it.effect("an adapter that interrupts itself has cancelled, as a typed failure", () =>
+  Effect.gen(function* () {
+    const llm = Llm.make({ id: "a", open: () => Effect.interrupt })
+    const request = yield* streamed()
+    const error = yield* Effect.flip(llm.call(request))
+    expect([error.reason._tag, request.recorder.snapshot(0)[0]?.outcome]).toEqual(["Cancelled", "cancelled"])
+  })
+)
+
 it.effect("a defect in an adapter stays a defect, and holds nothing", () =>
   Effect.gen(function* () {
     const scripted = yield* ScriptedLlm.make({

@@ -116,15 +116,109 @@ it.effect("a stream that breaks after commit fails with what was delivered; one 
   })
 )
 
-it.effect("retries in a group in a pool do not multiply: one budget through every level", () =>
+it.effect("retries in a pool in a pool do not multiply: who gave up is not asked again", () =>
   Effect.gen(function* () {
     const a = yield* scripted("a", fails({ _tag: "MalformedOutput" }))
-    const inner = yield* TaskGroup.make([[a.llm]], { id: "inner", maxRetries: 9 })
-    const outer = yield* Pool.make([inner], { id: "outer", maxRetries: 9 })
-    const fiber = yield* Effect.forkChild(Effect.flip(ask(outer, { maxTotalAttempts: 5 })))
+    const inner = yield* Pool.make([a.llm], { id: "inner" })
+    const middle = yield* Pool.make([inner], { id: "middle" })
+    const outer = yield* Pool.make([middle], { id: "outer" })
+    const fiber = yield* Effect.forkChild(Effect.flip(ask(outer)))
     yield* TestClock.adjust("1 hour")
-    yield* Fiber.join(fiber)
-    expect(a.calls().length).toBeLessThanOrEqual(5)
+    expect((yield* Fiber.join(fiber)).route?.length).toBe(3)
+    expect(a.calls().length).toBe(3)
+  })
+)
+
+it.effect("only who is asked spends the budget, however many policies stand above it", () =>
+  Effect.gen(function* () {
+    const a = yield* scripted("a", hello)
+    const inner = yield* Pool.make([a.llm], { id: "inner" })
+    const outer = yield* Pool.make([inner], { id: "outer" })
+    expect((yield* ask(outer, { maxTotalAttempts: 1 })).text).toBe("hello")
+    const b = yield* scripted("b", fails(overloaded))
+    const bounded = yield* Pool.make([b.llm], { id: "bounded" })
+    const fiber = yield* Effect.forkChild(Effect.flip(ask(bounded, { maxTotalAttempts: 2 })))
+    yield* TestClock.adjust("1 hour")
+    expect([(yield* Fiber.join(fiber)).reason._tag, b.calls().length]).toEqual(["Overloaded", 2])
+  })
+)
+
+it.effect("a pool within that asks nobody is passed over, and never masks a cause", () =>
+  Effect.gen(function* () {
+    const limited: LlmError.Reason = { _tag: "RateLimited", retryAfter: Duration.minutes(1) }
+    const a = yield* scripted("a", fails(limited))
+    const b = yield* scripted("b", hello, { capabilities: { features: [] } })
+    const cooling = yield* Pool.make([a.llm], { id: "cooling" })
+    yield* Effect.flip(ask(cooling))
+    const unable = yield* Pool.make([b.llm], { id: "unable" })
+    const group = yield* TaskGroup.make([[cooling], [b.llm]], { id: "group" })
+    expect(instances((yield* ask(group)).route)).toEqual(["b"])
+    const c = yield* scripted("c", hello, { capabilities: { features: ["tools"] } })
+    const able = yield* TaskGroup.make([[unable], [c.llm]], { id: "able" })
+    const tools = [{ name: "f", parameters: {} }]
+    expect((yield* Llm.generate(able, { prompt: "hi", tools })).instance).toBe("c")
+    const none = yield* TaskGroup.make([[cooling], [unable]], { id: "none" })
+    const error = yield* Effect.flip(Llm.generate(none, { prompt: "hi", tools }))
+    expect([error.reason._tag, error.retryAt, error.route]).toEqual(["NoCapacity", 60_000, []])
+    const d = yield* scripted("d", fails({ _tag: "Authentication" }))
+    const masked = yield* TaskGroup.make([[d.llm], [cooling]], { id: "masked" })
+    expect((yield* Effect.flip(ask(masked))).reason._tag).toBe("Authentication")
+  })
+)
+
+it.effect("a pool within a pool streams on after commit: only the instance's clocks run", () =>
+  Effect.gen(function* () {
+    const slow = [
+      ScriptedLlm.parts({ type: "text-delta", id: "0", delta: "a" }),
+      ...Array.from({ length: 9 }, () => [
+        ScriptedLlm.wait("50 seconds"),
+        ScriptedLlm.parts({ type: "text-delta", id: "0", delta: "a" })
+      ]).flat(),
+      ScriptedLlm.finish()
+    ]
+    const a = yield* scripted("a", slow)
+    const inner = yield* Pool.make([a.llm], { id: "inner" })
+    const group = yield* TaskGroup.make([[inner], [a.llm]], { id: "group" })
+    const fiber = yield* Effect.forkChild(
+      Stream.runCollect(Llm.stream(group, { prompt: "hi", metadata: { timeout: "10 seconds" } }))
+    )
+    yield* TestClock.adjust("10 minutes")
+    expect((yield* Fiber.join(fiber)).length).toBe(11)
+    expect(a.open()).toBe(0)
+  })
+)
+
+it.effect("who folds runs with commit = finish, whatever the metadata says", () =>
+  Effect.gen(function* () {
+    const a = yield* scripted("a", ScriptedLlm.truncated("half"))
+    const b = yield* scripted("b", hello)
+    const pool = yield* Pool.make([a.llm, b.llm], { id: "pool" })
+    expect((yield* ask(pool, { commit: "first_output" })).text).toBe("hello")
+  })
+)
+
+it.effect("a tier's share of the deadline is set once, so that silent instances leave time for the next tier", () =>
+  Effect.gen(function* () {
+    const silent = yield* Effect.forEach(["a", "b", "c"], (id) => scripted(id, [ScriptedLlm.never]))
+    const next = yield* scripted("next", [ScriptedLlm.wait("4 seconds"), ScriptedLlm.accepted, ...hello])
+    const group = yield* TaskGroup.make([silent.map(({ llm }) => llm), [next.llm]], { id: "group" })
+    const fiber = yield* Effect.forkChild(ask(group, { timeout: "10 seconds" }))
+    yield* TestClock.adjust("10 seconds")
+    const answer = yield* Fiber.join(fiber)
+    expect(answer.text).toBe("hello")
+    expect(answer.route.map((entry) => entry.elapsedMs)).toEqual([5_000, 4_000])
+  })
+)
+
+it.effect("maxTiers bounds the share as well", () =>
+  Effect.gen(function* () {
+    const a = yield* scripted("a", fails(overloaded))
+    const b = yield* scripted("b", [ScriptedLlm.wait("8 seconds"), ScriptedLlm.accepted, ...hello])
+    const c = yield* scripted("c", hello)
+    const group = yield* TaskGroup.make([[a.llm], [b.llm], [c.llm]], { id: "group", maxRetries: 0, maxAttempts: 2 })
+    const fiber = yield* Effect.forkChild(ask(group, { timeout: "10 seconds" }))
+    yield* TestClock.adjust("10 seconds")
+    expect((yield* Fiber.join(fiber)).instance).toBe("b")
   })
 )
 

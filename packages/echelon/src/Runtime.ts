@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import { type LlmReply, type LlmRequest, Orchestrator, type Part } from "@echelon/core"
+import { LlmError, type LlmReply, type LlmRequest, Orchestrator, type Part } from "@echelon/core"
 import * as Effect from "effect/Effect"
 import * as ManagedRuntime from "effect/ManagedRuntime"
 import * as Stream from "effect/Stream"
@@ -72,21 +72,33 @@ const aborted = (signal: AbortSignal): Effect.Effect<never, unknown> =>
 export const runtime = async (options: Wiring.Options): Promise<Runtime> => {
   const managed = ManagedRuntime.make(Wiring.layer(options))
   const context = await managed.context()
+  let isDisposed = false
+  const alive = Effect.suspend(() =>
+    isDisposed
+      ? Effect.fail(LlmError.make({ reason: { _tag: "Cancelled" }, detail: "the runtime is disposed" }))
+      : Effect.void
+  )
+  const run = <A, E>(effect: Effect.Effect<A, E, Wiring.Services>): Promise<A> =>
+    Effect.runPromiseWith(context)(Effect.andThen(alive, effect))
+  const dispose = () => {
+    isDisposed = true
+    return managed.dispose()
+  }
   return {
     generate: (input, { signal } = {}) => {
       const answer = Orchestrator.generate(input)
-      return managed.runPromise(signal === undefined ? answer : Effect.raceFirst(answer, aborted(signal)))
+      return run(signal === undefined ? answer : Effect.raceFirst(answer, aborted(signal)))
     },
     stream: (input, { signal } = {}) => {
-      const parts = Orchestrator.stream(input)
+      const parts = Stream.unwrap(Effect.as(alive, Orchestrator.stream(input)))
       return Stream.toAsyncIterableWith(
         signal === undefined ? parts : Stream.interruptWhen(parts, aborted(signal)),
         context
       )
     },
-    healthCheck: () => managed.runPromise(Health.check),
-    reload: () => managed.runPromise(Wiring.reload),
-    dispose: () => managed.dispose(),
-    [Symbol.asyncDispose]: () => managed.dispose()
+    healthCheck: () => run(Health.check),
+    reload: () => run(Wiring.reload),
+    dispose,
+    [Symbol.asyncDispose]: dispose
   }
 }

@@ -87,7 +87,7 @@ const lowerRaw = (request: LlmRequest.LlmRequest, raw: Body, options: Protocol.O
   }
   const { stream_options: asked, ...sent } = streaming(request, dialect)
   const stated = filled["stream_options"]
-  if (asked !== undefined) filled["stream_options"] = Json.isObject(stated) ? { ...stated, ...asked } : asked
+  if (asked !== undefined) filled["stream_options"] = Json.isObject(stated) ? { ...asked, ...stated } : asked
   return { ...filled, ...sent }
 }
 

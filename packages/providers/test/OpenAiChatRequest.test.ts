@@ -273,7 +273,10 @@ it("sends a raw body as it came but for model, stream and what it leaves open", 
     top_p: 0.5,
     max_completion_tokens: 9
   })
-  expect(raw(body, "openai", {}, true)).toMatchObject({ stream: true, stream_options: { include_usage: true, y: 1 } })
+  // What the caller has said stays, even at the price of unknown usage.
+  expect(raw(body, "openai", {}, true)).toMatchObject({ stream: true, stream_options: { include_usage: false, y: 1 } })
+  const open = { ...body, stream_options: { y: 1 } }
+  expect(raw(open, "openai", {}, true)).toMatchObject({ stream_options: { include_usage: true, y: 1 } })
   expect(raw({ max_tokens: 5 }, "openai", { maxOutputTokens: 9 })).toEqual({ max_tokens: 5, model: "a-model" })
   // A server that knows the older name only would answer without a limit.
   expect(raw({ max_completion_tokens: 5 }, "groq", { maxOutputTokens: 9 })).toEqual({ max_tokens: 5, model: "a-model" })

@@ -5,5 +5,9 @@
  */
 export * as EmbeddedProviders from "./EmbeddedProviders.ts"
 export * as FaultFront from "./FaultFront.ts"
+export * as FaultServer from "./FaultServer.ts"
+export * as FaultServerAnswer from "./FaultServerAnswer.ts"
+export * as FaultServerAnthropic from "./FaultServerAnthropic.ts"
+export * as FaultServerOpenAi from "./FaultServerOpenAi.ts"
 export * as ScriptedLlm from "./ScriptedLlm.ts"
 export * as SseCut from "./SseCut.ts"

@@ -18,3 +18,6 @@ export const make = Effect.fnUntraced(function* (files: Readonly<Record<string, 
   for (const [name, content] of Object.entries(files)) yield* write(name, content)
   return { root, write }
 })
+
+/** What is shown of files in the folder, without where the test has put it. */
+export const short = (text: string): string => text.replaceAll(/\S*\/(?=configs\b)/g, "")

@@ -43,7 +43,10 @@ export const scripts = (byInstance: Readonly<Record<string, ScriptedLlm.Options[
                 detail: Nearest.hint(name, Object.keys(from.providers))
               })
             )
-          : build(`${name}-${wanted ?? "default"}`, wanted ?? "default")
+          : build(
+              wanted !== undefined && from.instances[wanted] !== undefined ? wanted : `${name}-${wanted ?? "default"}`,
+              wanted ?? "default"
+            )
     })
   )
   return { books, layer }
