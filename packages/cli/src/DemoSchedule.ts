@@ -28,28 +28,28 @@ export interface Episode {
 export const episodes: ReadonlyArray<Episode> = [
   {
     from: 1_500,
-    until: 4_000,
+    until: 3_500,
     provider: "openai",
     fault: { _tag: "Status", status: 429, retryAfter: "1 second" },
     title: "openai answers 429 with Retry-After: 1"
   },
   {
     from: 4_500,
-    until: 7_000,
+    until: 6_500,
     provider: "anthropic",
     fault: { _tag: "Reset" },
     title: "anthropic is down: every connection is reset"
   },
   {
     from: 7_500,
-    until: 10_000,
+    until: 9_500,
     provider: "openai",
     fault: { _tag: "SlowFirstToken", delay: "5 seconds" },
     title: "openai takes 5 s to its first token"
   },
   {
     from: 10_500,
-    until: 13_000,
+    until: 12_500,
     provider: "anthropic",
     fault: { _tag: "CutStream", afterEvents: 3 },
     title: "anthropic cuts its streams after three events"
