@@ -165,6 +165,7 @@ export const make = (
             settings: echelon.settings,
             upstream: echelon.upstream,
             commit: fallback.commit,
+            onInterrupt: fallback.onInterrupt,
             maxRetryAfterWait: fallback.maxRetryAfterWait,
             contentPolicyFallback: fallback.contentPolicyFallback,
             backoff: { base: Duration.millis(fallback.retryDelay), cap: Duration.millis(fallback.retryMaxDelay) }

@@ -8,6 +8,7 @@ import type * as Stream from "effect/Stream"
 import type * as Attempt from "./Attempt.ts"
 import type * as LlmError from "./LlmError.ts"
 import type * as Part from "./Part.ts"
+import * as RescueState from "./RescueState.ts"
 import type * as Route from "./Route.ts"
 import * as Usage from "./Usage.ts"
 
@@ -194,7 +195,7 @@ export const toAnswer = (parts: Iterable<Part.Part>, route: Route.Route): Answer
     ),
     content,
     finishReason: finish?.reason ?? "unknown",
-    usage: finish === undefined ? Usage.unknown : Usage.fromFinish(finish.usage),
+    usage: finish === undefined ? Usage.unknown : RescueState.usageOf(finish),
     cost: answered?.cost === undefined ? undefined : route.reduce((sum, entry) => sum + (entry.cost ?? 0), 0),
     instance: answered?.instance ?? "",
     model: answered?.model ?? "",

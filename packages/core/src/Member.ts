@@ -42,6 +42,8 @@ export interface Member extends Failover.Member {
   readonly settings: LlmRequest.Settings
   readonly upstream: "as_asked" | "stream"
   readonly commit: LlmRequest.Commit
+  /** What is done when its stream breaks after commit, in order. */
+  readonly onInterrupt: ReadonlyArray<LlmRequest.OnInterrupt>
   readonly backoff: Backoff.Options
 }
 
@@ -87,6 +89,7 @@ export const make = (llm: Llm.Llm, options: Options = {}): Member => {
     settings: options.settings ?? {},
     upstream: options.upstream ?? Plans.defaults.echelon.upstream,
     commit: options.commit ?? fallback.commit,
+    onInterrupt: options.onInterrupt ?? [fallback.onInterrupt],
     backoff: options.backoff ?? {
       base: Duration.millis(fallback.retryDelay),
       cap: Duration.millis(fallback.retryMaxDelay)

@@ -25,6 +25,8 @@ import type * as Plan from "./Plan.ts"
 import * as Plans from "./Plans.ts"
 import * as RateLimitCharge from "./RateLimitCharge.ts"
 import * as RateLimiter from "./RateLimiter.ts"
+import * as Rescue from "./Rescue.ts"
+import type * as RescueState from "./RescueState.ts"
 import type * as RetryBudget from "./RetryBudget.ts"
 import * as Selection from "./Selection.ts"
 import * as Sessions from "./Sessions.ts"
@@ -117,7 +119,7 @@ type Answer = Effect.Effect<LlmReply.LlmReply, LlmError.LlmError, Scope.Scope>
 /** One request on its way through the tiers. */
 class Walk {
   private readonly engine: Engine
-  private readonly request: LlmRequest.LlmRequest
+  private request: LlmRequest.LlmRequest
   private readonly clock: Clock.Clock
   private readonly random: () => number
   private readonly needs: ReadonlyArray<Capability.Capability>
@@ -125,6 +127,12 @@ class Walk {
   private state: Failover.State = Failover.initial
   private waits = new Map<Member.Member, (now: number) => Effect.Effect<number>>()
   private attempts = 0
+  /** Who answers, once somebody does. */
+  private answering: Member.Member | undefined
+  /** The last break, and where it left the request. */
+  private broken: { readonly error: LlmError.LlmError; readonly state: Failover.State } | undefined
+  /** How a broken reply is being rescued. */
+  private rescuing: RescueState.Mode | undefined
   private share: { readonly tier: number; readonly end: number | undefined } | undefined
   private readonly cost: RateLimiter.Cost | undefined
   /** The limits of the whole are charged with the first attempt alone. */
@@ -182,6 +190,7 @@ class Walk {
   }
 
   private can(member: Member.Member): boolean {
+    if (this.rescuing === "resume" && member.llm.capabilities.features?.includes("prefill") !== true) return false
     return this.needs.length === 0 || Capability.missing(member.llm.capabilities, this.needs).length === 0
   }
 
@@ -324,7 +333,7 @@ class Walk {
         }
         Member.enter(member, attempt, this.clock, this.random, request)
         return member.llm.call({ ...request, attempt })
-      }),
+      }).pipe(Effect.flatMap((reply) => this.answered(member, request, reply))),
       (error) => {
         // An error with a route has been through policies of its own.
         const kind =
@@ -333,6 +342,31 @@ class Walk {
         return this.step()
       }
     )
+  }
+
+  /** A reply that is streamed on goes on elsewhere when it breaks, if its group says so. */
+  private answered(member: Member.Member, request: LlmRequest.LlmRequest, reply: LlmReply.LlmReply): Answer {
+    this.answering = member
+    const { onInterrupt } = request.metadata
+    const policies =
+      onInterrupt === undefined ? member.onInterrupt : typeof onInterrupt === "string" ? [onInterrupt] : onInterrupt
+    const isWanted = policies.some((policy) => policy !== "fail")
+    if (!isWanted || this.rescuing !== undefined || request.commit === "finish") return Effect.succeed(reply)
+    return Rescue.wrap(reply, request, {
+      policies,
+      instance: member.id,
+      again: (next, error, mode) =>
+        Effect.suspend(() => {
+          // The next policy for the same break starts where that left the request.
+          if (this.broken?.error !== error)
+            this.broken = { error, state: Failover.failed(this.state, this.answering ?? member, error) }
+          this.state = this.broken.state
+          this.request = next
+          this.rescuing = mode
+          this.share = undefined
+          return Effect.map(this.step(), (taken) => ({ ...taken, instance: (this.answering ?? member).id }))
+        })
+    })
   }
 
   /** The request as its echelon wants it: defaults filled, clocks set, a share of the deadline. */
