@@ -14,6 +14,7 @@ import * as Layer from "effect/Layer"
 import * as RcMap from "effect/RcMap"
 import * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
+import * as AdmissionQueue from "./AdmissionQueue.ts"
 import * as CircuitBreaker from "./CircuitBreaker.ts"
 import * as Clients from "./Clients.ts"
 import * as Cooldown from "./Cooldown.ts"
@@ -259,8 +260,14 @@ export const make = (
     const wrapper = yield* lookup("wrapper", Object.keys(root.wrappers), (name) => {
       const plan = root.wrappers[name] as Plan.Wrapper
       const target = plan.target.kind === "pool" ? pool(plan.target.name) : group(plan.target.name)
-      return Effect.map(target, (llm) =>
-        Wrapper.make(llm, {
+      const queue = AdmissionQueue.make({
+        maxConcurrentRequests: plan.maxConcurrentRequests,
+        queueSize: plan.queueSize,
+        tenants: plan.tenants
+      })
+      return Effect.map(Effect.all([target, queue]), ([llm, admission]) =>
+        // The deadline is set above the queue, so that waiting counts against it.
+        Wrapper.make(AdmissionQueue.withAdmission(llm, admission), {
           id: name,
           requestTimeout: plan.requestTimeout === undefined ? undefined : Duration.millis(plan.requestTimeout)
         })

@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+export * as AdmissionQueue from "./AdmissionQueue.ts"
 export * as Attempt from "./Attempt.ts"
 export * as Backoff from "./Backoff.ts"
 export * as Budget from "./Budget.ts"
@@ -15,6 +16,7 @@ export * as Clocks from "./Clocks.ts"
 export * as Cooldown from "./Cooldown.ts"
 export * as Failover from "./Failover.ts"
 export * as FailureClass from "./FailureClass.ts"
+export * as FairQueue from "./FairQueue.ts"
 export * as InstanceFactory from "./InstanceFactory.ts"
 export * as InstanceState from "./InstanceState.ts"
 export * as InstanceStats from "./InstanceStats.ts"

@@ -289,3 +289,40 @@ it.effect("a group with commit = finish makes even a cut stream good", () =>
     })
   )
 )
+
+it.effect("a wrapper lets so many run and so many wait, and waits for a limit to pass", () => {
+  const slow = [ScriptedLlm.wait("1 second"), ScriptedLlm.accepted, ...ScriptedLlm.text("hello")]
+  return run(
+    Effect.gen(function* () {
+      const fibers = yield* Effect.forEach([1, 2, 3], () =>
+        Effect.forkChild(Effect.exit(ask({ wrapperName: "one" })), { startImmediately: true })
+      )
+      yield* TestClock.adjust("2 seconds")
+      const ends = yield* Effect.forEach(fibers, Fiber.join)
+      expect(ends.map((end) => end._tag)).toEqual(["Success", "Success", "Failure"])
+      const limited = yield* Effect.forEach([1, 2], () =>
+        Effect.forkChild(ask({ wrapperName: "limited" }), { startImmediately: true })
+      )
+      yield* TestClock.adjust("1 second")
+      expect(limited.map((fiber) => fiber.pollUnsafe() !== undefined)).toEqual([true, false])
+      yield* TestClock.adjust("70 seconds")
+      expect((yield* Effect.forEach(limited, Fiber.join)).map((answer) => answer.text)).toEqual(["hello", "hello"])
+    }),
+    { a1: slow, b1: slow },
+    plans.root({
+      instances: ["a1", "b1"].map((name) => plans.instance(name, openai)),
+      groups: [
+        plans.group("g", [plans.echelon("g", 1, ["a1"])]),
+        plans.group("h", [plans.echelon("h", 1, ["b1"], { limits: { ...Plans.noLimits, rpm: 1 } })])
+      ],
+      wrappers: [
+        plans.wrapper("one", { kind: "group", name: "g" }, { maxConcurrentRequests: 1, queueSize: 1 }),
+        plans.wrapper(
+          "limited",
+          { kind: "group", name: "h" },
+          { maxConcurrentRequests: 9, queueSize: 9, requestTimeout: 120_000 }
+        )
+      ]
+    })
+  )
+})

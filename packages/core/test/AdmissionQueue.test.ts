@@ -1,0 +1,933 @@
+import { Llm, LlmError, LlmRequest } from "@echelon/core"
+import * as AdmissionQueue from "@echelon/core/AdmissionQueue"
+import type * as FairQueue from "@echelon/core/FairQueue"
+import { ScriptedLlm } from "@echelon/testing"
+import { expect, it } from "@effect/vitest"
+import { Cause, Clock, Effect, Exit, Fiber, Random, Scheduler, Schema, Scope, Stream } from "effect"
+import { TestClock } from "effect/testing"
+
+const ask = (metadata: LlmRequest.Metadata = {}) =>
+  LlmRequest.make({ prompt: "hi", metadata }, { stream: false, commit: "finish" })
+
+/** Lets woken fibers run. */
+const settle = Effect.andThen(Effect.yieldNow, Effect.yieldNow)
+
+/** A request that holds its slot until it is told to end. */
+const enter = Effect.fnUntraced(function* (
+  admission: Effect.Effect<AdmissionQueue.Slot, LlmError.LlmError>,
+  onSlot: () => void = () => {}
+) {
+  let held: AdmissionQueue.Slot | undefined
+  let finish = () => {}
+  const fiber = yield* Effect.forkChild(
+    Effect.acquireUseRelease(
+      admission,
+      (slot) =>
+        Effect.callback<void>((resume) => {
+          held = slot
+          finish = () => resume(Effect.void)
+          onSlot()
+        }),
+      (slot) =>
+        Effect.sync(() => {
+          held = undefined
+          slot.release()
+        })
+    ),
+    { startImmediately: true }
+  )
+  return {
+    fiber,
+    isHolding: () => held !== undefined,
+    /** Releases at once, and again when the fiber ends. */
+    end: () => {
+      held?.release()
+      held = undefined
+      finish()
+    },
+    failure: Effect.map(
+      Effect.flip(Fiber.join(fiber)),
+      (error) => [error.reason._tag, error.message, error.reason] as const
+    )
+  }
+})
+
+const enterAs = (queue: AdmissionQueue.AdmissionQueue, metadata: LlmRequest.Metadata = {}, onSlot?: () => void) =>
+  Effect.flatMap(ask(metadata), (request) => enter(queue.admit(request), onSlot))
+
+const counts = (queue: AdmissionQueue.AdmissionQueue) => {
+  const { parked, running, waiting } = queue.snapshot()
+  return { running, waiting, parked }
+}
+
+/** A clock that stands still and whose sleeps never end, with books. */
+const still = () => {
+  const state = { now: 1_000, asleep: 0, slept: 0 }
+  const clock: Clock.Clock = {
+    currentTimeMillisUnsafe: () => state.now,
+    currentTimeMillis: Effect.sync(() => state.now),
+    currentTimeNanosUnsafe: () => BigInt(state.now) * 1_000_000n,
+    currentTimeNanos: Effect.sync(() => BigInt(state.now) * 1_000_000n),
+    monotonicTimeNanosUnsafe: () => BigInt(state.now) * 1_000_000n,
+    monotonicTimeNanos: Effect.sync(() => BigInt(state.now) * 1_000_000n),
+    sleep: () =>
+      Effect.callback<void>(() => {
+        state.asleep += 1
+        state.slept += 1
+        return Effect.sync(() => {
+          state.asleep -= 1
+        })
+      })
+  }
+  return { state, clock }
+}
+
+it.effect("so many run, so many wait, the rest fail at once; a freed slot passes on in the same call", () =>
+  Effect.gen(function* () {
+    const queue = yield* AdmissionQueue.make({ maxConcurrentRequests: 2, queueSize: 1 })
+    const [one, two, three] = [yield* enterAs(queue), yield* enterAs(queue), yield* enterAs(queue)]
+    const four = yield* enterAs(queue)
+    expect((yield* four.failure).slice(0, 2)).toEqual(["QueueFull", "queue full: 2 requests run and 1 of 1 wait"])
+    expect(queue.snapshot()).toEqual({
+      running: 2,
+      waiting: 1,
+      waitingByPriority: { critical: 0, normal: 1, batch: 0 },
+      parked: 0,
+      limit: 2,
+      queueSize: 1
+    })
+    one.end()
+    one.end()
+    expect([counts(queue), three.isHolding()]).toEqual([{ running: 2, waiting: 0, parked: 0 }, false])
+    yield* settle
+    expect(three.isHolding()).toBe(true)
+    two.end()
+    three.end()
+    expect(counts(queue)).toEqual({ running: 0, waiting: 0, parked: 0 })
+  })
+)
+
+it.effect("without a limit nothing waits", () =>
+  Effect.gen(function* () {
+    const queue = yield* AdmissionQueue.make()
+    for (let i = 0; i < 50; i++) expect((yield* enterAs(queue)).isHolding()).toBe(true)
+    expect([queue.snapshot().running, queue.snapshot().limit]).toEqual([50, undefined])
+  })
+)
+
+it.effect("those who wait go by priority, then fairly between tenants", () =>
+  Effect.gen(function* () {
+    const queue = yield* AdmissionQueue.make({ maxConcurrentRequests: 1, queueSize: 20, tenants: { paid: 2 } })
+    const order: Array<string> = []
+    const all = [yield* enterAs(queue)]
+    const add = (tenant: string, priority?: FairQueue.Priority) =>
+      Effect.map(
+        enterAs(queue, { tenant, priority }, () => order.push(`${tenant}/${priority ?? "-"}`)),
+        (entered) => all.push(entered)
+      )
+    yield* add("x", "batch")
+    for (let i = 0; i < 4; i++) yield* add("free")
+    for (let i = 0; i < 4; i++) yield* add("paid")
+    yield* add("x", "critical")
+    for (let i = 0; i < 10; i++) {
+      all.find((entered) => entered.isHolding())?.end()
+      yield* settle
+    }
+    expect(order).toEqual([
+      "x/critical",
+      ...["free/-", "paid/-", "paid/-", "free/-", "paid/-", "paid/-", "free/-", "free/-"],
+      "x/batch"
+    ])
+  })
+)
+
+it.effect("nothing waits past its deadline, and nothing starts after it", () =>
+  Effect.gen(function* () {
+    const queue = yield* AdmissionQueue.make({ maxConcurrentRequests: 1, queueSize: 5 })
+    const running = yield* enterAs(queue)
+    const late = yield* ask({ timeout: "1 second" })
+    const one = yield* enterAs(queue, { timeout: "3 seconds" })
+    const two = yield* enterAs(queue, { timeout: "2 seconds" })
+    yield* TestClock.adjust(1_000)
+    expect((yield* Effect.flip(queue.admit(late))).message).toBe("deadline exceeded")
+    yield* TestClock.adjust(999)
+    expect(counts(queue).waiting).toBe(2)
+    yield* TestClock.adjust(1)
+    expect(counts(queue).waiting).toBe(1)
+    expect((yield* two.failure)[1]).toBe("deadline exceeded: while it waited to be admitted")
+    yield* TestClock.adjust(1_000)
+    expect((yield* one.failure)[0]).toBe("DeadlineExceeded")
+    running.end()
+    expect((yield* Effect.flip(queue.admit(late))).reason._tag).toBe("DeadlineExceeded")
+    expect(counts(queue)).toEqual({ running: 0, waiting: 0, parked: 0 })
+  })
+)
+
+it.effect("a late timer gives nobody a slot after the deadline, nor takes room from who comes", () =>
+  Effect.gen(function* () {
+    const { clock, state } = still()
+    yield* Effect.gen(function* () {
+      const queue = yield* AdmissionQueue.make({ maxConcurrentRequests: 1, queueSize: 1 })
+      const running = yield* enterAs(queue)
+      const one = yield* enterAs(queue, { timeout: 10 })
+      state.now += 10
+      const two = yield* enterAs(queue, { timeout: 10 })
+      expect((yield* one.failure)[0]).toBe("DeadlineExceeded")
+      state.now += 10
+      running.end()
+      yield* settle
+      expect([(yield* two.failure)[0], counts(queue).running]).toEqual(["DeadlineExceeded", 0])
+    }).pipe(Effect.provideService(Clock.Clock, clock))
+  })
+)
+
+it.effect("one timer serves all who wait, and none is left when nobody has a time", () =>
+  Effect.gen(function* () {
+    const { clock, state } = still()
+    yield* Effect.gen(function* () {
+      const queue = yield* AdmissionQueue.make({ maxConcurrentRequests: 1, queueSize: 1_000 })
+      const running = yield* enterAs(queue)
+      const all = []
+      for (let i = 0; i < 200; i++) {
+        all.push(yield* enterAs(queue, { timeout: 5_000 + ((i * 7_919) % 1_000) }))
+        expect(state.asleep).toBe(1)
+      }
+      // It is set anew only for an earlier time.
+      expect(state.slept).toBeLessThan(10)
+      const forEver = yield* enterAs(queue)
+      for (const entered of all) yield* Fiber.interrupt(entered.fiber)
+      expect([state.asleep, counts(queue).waiting]).toEqual([0, 1])
+      running.end()
+      yield* settle
+      expect(forEver.isHolding()).toBe(true)
+    }).pipe(Effect.provideService(Clock.Clock, clock))
+  })
+)
+
+/** Serves `n` requests of the given length, so that the queue knows how long they take. */
+const teach = (queue: AdmissionQueue.AdmissionQueue, n: number, millis: number) =>
+  Effect.gen(function* () {
+    for (let i = 0; i < n; i++) {
+      const one = yield* enterAs(queue)
+      yield* TestClock.adjust(millis)
+      one.end()
+    }
+  })
+
+it.effect("what cannot start in time fails at once, by half the estimate and not before ten samples", () =>
+  Effect.gen(function* () {
+    const queue = yield* AdmissionQueue.make({ maxConcurrentRequests: 1, queueSize: 50 })
+    yield* teach(queue, 9, 1_000)
+    const running = yield* enterAs(queue)
+    for (let i = 0; i < 10; i++) yield* enterAs(queue)
+    const untaught = yield* enterAs(queue, { timeout: 1 })
+    expect(counts(queue).waiting).toBe(11)
+    yield* TestClock.adjust(1)
+    expect((yield* untaught.failure)[0]).toBe("DeadlineExceeded")
+    yield* TestClock.adjust(999)
+    running.end()
+    yield* settle
+    // Nine wait; five seconds is half of ten, the whole of the wait at the least.
+    for (let i = 0; i < 2; i++) yield* enterAs(queue)
+    const kept = yield* enterAs(queue, { timeout: 5_500 })
+    expect(counts(queue).waiting).toBe(12)
+    const refused = yield* enterAs(queue, { timeout: 5_900 })
+    expect((yield* refused.failure).slice(0, 2)).toEqual([
+      "QueueFull",
+      "queue full: the wait behind 12 requests is estimated at 6000 ms or more, the time left is 5900 ms"
+    ])
+    // Another tenant, or a higher class, stands elsewhere in the order.
+    yield* enterAs(queue, { timeout: 1_000, tenant: "other" })
+    yield* enterAs(queue, { timeout: 1_000, priority: "critical" })
+    expect(counts(queue).waiting).toBe(14)
+    yield* Fiber.interrupt(kept.fiber)
+  })
+)
+
+it.effect("where service times differ widely the estimate is held back", () =>
+  Effect.gen(function* () {
+    const queue = yield* AdmissionQueue.make({ maxConcurrentRequests: 1, queueSize: 50 })
+    for (let i = 0; i < 20; i++) yield* teach(queue, 1, i % 2 === 0 ? 1 : 2_000)
+    yield* enterAs(queue)
+    for (let i = 0; i < 4; i++) yield* enterAs(queue)
+    yield* enterAs(queue, { timeout: 10 })
+    expect(counts(queue).waiting).toBe(5)
+  })
+)
+
+it.effect("one quick answer does not change the estimate much", () =>
+  Effect.gen(function* () {
+    const queue = yield* AdmissionQueue.make({ maxConcurrentRequests: 1, queueSize: 50 })
+    yield* teach(queue, 20, 1_000)
+    yield* teach(queue, 1, 1)
+    for (let i = 0; i < 11; i++) yield* enterAs(queue)
+    expect((yield* (yield* enterAs(queue, { timeout: "3 seconds" })).failure)[0]).toBe("QueueFull")
+  })
+)
+
+const upTo = (maximum: number, minimum = 0) => Schema.Int.check(Schema.isBetween({ minimum, maximum }))
+
+it.effect("refuses nobody who would have started in time", () =>
+  Effect.gen(function* () {
+    const service = 1_000
+    let refused = 0
+    for (let run = 0; run < 24; run++) {
+      const limit = 1 + (run % 4)
+      const queue = yield* AdmissionQueue.make({ maxConcurrentRequests: limit, queueSize: 1_000 })
+      yield* teach(queue, 10, service)
+      const ends: Array<number> = []
+      const all: Array<{ readonly deadline: number; started: boolean; fiber?: Fiber.Fiber<void, LlmError.LlmError> }> =
+        []
+      for (let i = 0; i < 60; i++) {
+        yield* TestClock.adjust(yield* Random.nextIntBetween(0, 250 / limit))
+        yield* settle
+        const now = yield* Clock.currentTimeMillis
+        const left = yield* Random.nextIntBetween(1, 12_000)
+        // What would become of it: those ahead start in turn, or go at their deadlines.
+        const free = ends.filter((end) => end > now)
+        while (free.length < limit) free.push(now)
+        const first = () => Math.min(...free)
+        for (const { deadline, fiber, started } of all) {
+          if (started || fiber?.pollUnsafe() !== undefined || deadline <= first()) continue
+          free.splice(free.indexOf(first()), 1, first() + service)
+        }
+        const request = yield* ask({ timeout: left })
+        const one: (typeof all)[number] = { deadline: now + left, started: false }
+        const use = Effect.flatMap(Clock.currentTimeMillis, (at) => {
+          one.started = true
+          ends.push(at + service)
+          return Effect.sleep(service)
+        })
+        one.fiber = yield* Effect.forkChild(
+          Effect.acquireUseRelease(
+            queue.admit(request),
+            () => use,
+            (slot) => Effect.sync(slot.release)
+          ),
+          { startImmediately: true }
+        )
+        all.push(one)
+        const exit = one.fiber.pollUnsafe()
+        if (exit === undefined || Exit.isSuccess(exit)) continue
+        expect(Cause.findErrorOption(exit.cause)).toMatchObject({ value: { reason: { _tag: "QueueFull" } } })
+        expect(first()).toBeGreaterThanOrEqual(now + left)
+        refused += 1
+      }
+    }
+    expect(refused).toBeGreaterThan(100)
+  }).pipe(Random.withSeed("arrivals"))
+)
+
+it.effect("who took what nobody else wanted owes nothing for it", () =>
+  Effect.gen(function* () {
+    const queue = yield* AdmissionQueue.make({ maxConcurrentRequests: 1, queueSize: 9, tenants: { slow: 0.1 } })
+    const order: Array<string> = []
+    const all: Array<Effect.Success<ReturnType<typeof enter>>> = []
+    const add = (tenant: string) =>
+      Effect.map(
+        enterAs(queue, { tenant }, () => order.push(tenant)),
+        (one) => all.push(one)
+      )
+    const serve = Effect.gen(function* () {
+      for (
+        let one = all.find((each) => each.isHolding());
+        one !== undefined;
+        one = all.find((each) => each.isHolding())
+      ) {
+        one.end()
+        yield* settle
+      }
+    })
+    for (const tenant of ["x", "slow", "x"]) yield* add(tenant)
+    yield* serve
+    for (const tenant of ["x", "slow", "x", "x"]) yield* add(tenant)
+    yield* serve
+    expect(order).toEqual(["x", "slow", "x", "x", "slow", "x", "x"])
+  })
+)
+
+it.effect("an interrupted waiter leaves, also between being given a slot and hearing of it", () =>
+  Effect.gen(function* () {
+    const queue = yield* AdmissionQueue.make({ maxConcurrentRequests: 1, queueSize: 5 })
+    const [one, two, three, four] = [
+      yield* enterAs(queue),
+      yield* enterAs(queue),
+      yield* enterAs(queue, { timeout: "1 minute" }),
+      yield* enterAs(queue)
+    ]
+    three.fiber.interruptUnsafe()
+    expect(counts(queue)).toEqual({ running: 1, waiting: 2, parked: 0 })
+    one.end()
+    // The slot is two's, and two does not know.
+    expect([counts(queue), two.isHolding()]).toEqual([{ running: 1, waiting: 1, parked: 0 }, false])
+    two.fiber.interruptUnsafe()
+    expect(counts(queue)).toEqual({ running: 1, waiting: 0, parked: 0 })
+    yield* settle
+    expect([two.isHolding(), four.isHolding()]).toEqual([false, true])
+    four.end()
+    expect(counts(queue).running).toBe(0)
+  })
+)
+
+it.effect("an interruption, a release or a close at any step loses nothing", () =>
+  Effect.gen(function* () {
+    const request = yield* ask({ timeout: "1 minute" })
+    const acts = ["interrupt", "release", "release and interrupt", "close", "released, then interrupt"] as const
+    for (let run = 0; run < 5 * 8 * 12; run++) {
+      const act = acts[run % 5] ?? "close"
+      const [offset, after] = [Math.floor(run / 5) % 8, Math.floor(run / 40)]
+      const queue = yield* AdmissionQueue.make({ maxConcurrentRequests: 1, queueSize: 5 })
+      const running = yield* queue.admit(request)
+      if (act.startsWith("released")) running.release()
+      let got: AdmissionQueue.Slot | undefined
+      // The scheduler takes the fiber away after every few operations, wherever that is.
+      let admit = Effect.map(queue.admit(request), (slot) => {
+        got = slot
+      })
+      // Where a slot may come, whoever is to release it must not be cut off from it.
+      if (act.startsWith("release")) admit = Effect.uninterruptible(admit)
+      for (let i = 0; i < offset; i++)
+        admit = Effect.andThen(
+          Effect.suspend(() => Effect.void),
+          admit
+        )
+      const fiber = yield* Effect.forkChild(Effect.provideService(admit, Scheduler.MaxOpsBeforeYield, 3 + (run % 3)), {
+        startImmediately: true
+      })
+      for (let i = 0; i < after; i++) yield* Effect.yieldNow
+      if (act.startsWith("release")) running.release()
+      if (act.endsWith("interrupt")) fiber.interruptUnsafe()
+      if (act === "close") queue.close()
+      const exit = yield* Fiber.await(fiber)
+      const { running: inUse, waiting } = queue.snapshot()
+      expect([run, waiting, inUse]).toEqual([run, 0, (act.startsWith("release") ? 0 : 1) + (got === undefined ? 0 : 1)])
+      if (act === "release") expect([run, Exit.isSuccess(exit)]).toEqual([run, true])
+      running.release()
+      got?.release()
+      expect([run, counts(queue)]).toEqual([run, { running: 0, waiting: 0, parked: 0 }])
+    }
+  })
+)
+
+it.effect("waiting can be interrupted where the caller cannot", () =>
+  Effect.gen(function* () {
+    const queue = yield* AdmissionQueue.make({ maxConcurrentRequests: 1, queueSize: 5 })
+    yield* enterAs(queue)
+    const fiber = yield* Effect.forkChild(Effect.uninterruptible(Effect.flatMap(ask(), queue.admit)), {
+      startImmediately: true
+    })
+    expect(counts(queue).waiting).toBe(1)
+    yield* Fiber.interrupt(fiber)
+    expect(counts(queue)).toEqual({ running: 1, waiting: 0, parked: 0 })
+  })
+)
+
+it.effect("a long chain of hand-overs does not nest", () =>
+  Effect.gen(function* () {
+    const n = 20_000
+    const queue = yield* AdmissionQueue.make({ maxConcurrentRequests: 1, queueSize: n })
+    const first = yield* enterAs(queue)
+    const request = yield* ask()
+    const fibers: Array<Fiber.Fiber<void, LlmError.LlmError>> = []
+    for (let i = 0; i < n; i++) {
+      fibers.push(
+        yield* Effect.forkChild(
+          Effect.acquireUseRelease(
+            queue.admit(request),
+            () => Effect.void,
+            (slot) => Effect.sync(slot.release)
+          ),
+          { startImmediately: true }
+        )
+      )
+    }
+    expect(counts(queue).waiting).toBe(n)
+    first.end()
+    for (const fiber of fibers) yield* Fiber.join(fiber)
+    expect(counts(queue)).toEqual({ running: 0, waiting: 0, parked: 0 })
+  })
+)
+
+it.effect("parks until a time: in the queue's room, without a slot, not when the deadline comes first", () =>
+  Effect.gen(function* () {
+    const queue = yield* AdmissionQueue.make({ maxConcurrentRequests: 1, queueSize: 2 })
+    const request = yield* ask({ timeout: "10 seconds", priority: "batch" })
+    const early = yield* Effect.flip(queue.waitUntil(request, 10_000))
+    expect([early.reason, early.message]).toEqual([
+      { _tag: "NoCapacity", retryAt: 10_000 },
+      "no capacity: the deadline comes first"
+    ])
+    const one = yield* Effect.forkChild(queue.waitUntil(request, 2_000), { startImmediately: true })
+    const two = yield* Effect.forkChild(queue.waitUntil(request, 9_000), { startImmediately: true })
+    expect(queue.snapshot()).toMatchObject({
+      running: 0,
+      waiting: 2,
+      parked: 2,
+      waitingByPriority: { critical: 0, normal: 0, batch: 2 }
+    })
+    expect((yield* Effect.flip(queue.waitUntil(request, 3_000))).reason._tag).toBe("QueueFull")
+    const running = yield* enterAs(queue)
+    expect((yield* (yield* enterAs(queue)).failure)[0]).toBe("QueueFull")
+    yield* TestClock.adjust(1_999)
+    expect(one.pollUnsafe()).toBeUndefined()
+    yield* TestClock.adjust(1)
+    expect(one.pollUnsafe()).toEqual(Exit.void)
+    yield* Fiber.interrupt(two)
+    expect(counts(queue)).toEqual({ running: 1, waiting: 0, parked: 0 })
+    // A time that has passed is no wait.
+    yield* queue.waitUntil(request, 1_000)
+    running.end()
+  })
+)
+
+it.effect("waits until a time and then for a slot, and keeps its room in between", () =>
+  Effect.gen(function* () {
+    const queue = yield* AdmissionQueue.make({ maxConcurrentRequests: 1, queueSize: 3 })
+    const running = yield* enterAs(queue)
+    const request = yield* ask({ timeout: "5 seconds" })
+    const [one, two] = [yield* enter(queue.admitAt(request, 1_000)), yield* enter(queue.admitAt(request, 2_000))]
+    const gone = yield* enter(queue.admitAt(request, 500))
+    yield* TestClock.adjust(999)
+    expect(counts(queue)).toEqual({ running: 1, waiting: 3, parked: 2 })
+    gone.fiber.interruptUnsafe()
+    expect(counts(queue)).toEqual({ running: 1, waiting: 2, parked: 2 })
+    yield* TestClock.adjust(1)
+    expect(counts(queue)).toEqual({ running: 1, waiting: 2, parked: 1 })
+    running.end()
+    yield* settle
+    expect(one.isHolding()).toBe(true)
+    yield* TestClock.adjust(4_000)
+    expect((yield* two.failure)[0]).toBe("DeadlineExceeded")
+    one.end()
+    // With a slot free it starts at its time.
+    const three = yield* enter(queue.admitAt(yield* ask(), 6_000))
+    expect(counts(queue)).toEqual({ running: 0, waiting: 1, parked: 1 })
+    yield* TestClock.adjust(1_000)
+    expect([three.isHolding(), counts(queue).running]).toEqual([true, 1])
+  })
+)
+
+it.effect("closing turns away who waits and who comes; who runs goes on, and its end is heard", () =>
+  Effect.gen(function* () {
+    const queue = yield* AdmissionQueue.make({ maxConcurrentRequests: 2, queueSize: 5 })
+    yield* queue.awaitIdle
+    const [other, running] = [yield* enterAs(queue), yield* enterAs(queue)]
+    const waiting = yield* enterAs(queue, { timeout: "1 minute" })
+    const parked = yield* Effect.forkChild(
+      Effect.flatMap(ask(), (request) => queue.waitUntil(request, 5_000)),
+      {
+        startImmediately: true
+      }
+    )
+    const idle = yield* Effect.forkChild(queue.awaitIdle, { startImmediately: true })
+    const impatient = yield* Effect.forkChild(queue.awaitIdle, { startImmediately: true })
+    queue.close()
+    queue.close()
+    other.end()
+    yield* settle
+    expect(counts(queue)).toEqual({ running: 1, waiting: 0, parked: 0 })
+    expect((yield* waiting.failure)[1]).toBe("no capacity: shutting down")
+    expect((yield* Effect.flip(Fiber.join(parked))).message).toBe("no capacity: shutting down")
+    expect((yield* (yield* enterAs(queue)).failure)[0]).toBe("NoCapacity")
+    yield* Fiber.interrupt(impatient)
+    expect([running.isHolding(), idle.pollUnsafe()]).toEqual([true, undefined])
+    running.end()
+    yield* settle
+    expect(idle.pollUnsafe()).toEqual(Exit.void)
+    expect((yield* (yield* enterAs(queue)).failure)[0]).toBe("NoCapacity")
+  })
+)
+
+it.effect("a change of limits applies in place", () =>
+  Effect.gen(function* () {
+    const queue = yield* AdmissionQueue.make({ maxConcurrentRequests: 1, queueSize: 3 })
+    const all = []
+    for (let i = 0; i < 4; i++) all.push(yield* enterAs(queue))
+    queue.resize({ maxConcurrentRequests: 3, queueSize: 0 })
+    expect(queue.snapshot()).toMatchObject({ running: 3, waiting: 1, limit: 3, queueSize: 0 })
+    yield* settle
+    expect(all.map((one) => one.isHolding())).toEqual([true, true, true, false])
+    queue.resize({ maxConcurrentRequests: 1, queueSize: 9 })
+    all[0]?.end()
+    all[1]?.end()
+    yield* settle
+    expect([counts(queue), all[3]?.isHolding()]).toEqual([{ running: 1, waiting: 1, parked: 0 }, false])
+    queue.resize({})
+    expect(counts(queue)).toEqual({ running: 2, waiting: 0, parked: 0 })
+    expect(() => queue.resize({ maxConcurrentRequests: 5, queueSize: -1 })).toThrow(RangeError)
+    expect(queue.snapshot().limit).toBeUndefined()
+  })
+)
+
+it("refuses limits that are none", () => {
+  for (const maxConcurrentRequests of [0, -1, 1.5, Number.NaN, Number.POSITIVE_INFINITY])
+    expect(() => Effect.runSync(AdmissionQueue.make({ maxConcurrentRequests }))).toThrow(
+      "maxConcurrentRequests must be"
+    )
+  for (const queueSize of [-1, 0.5, Number.NaN])
+    expect(() => Effect.runSync(AdmissionQueue.make({ queueSize }))).toThrow("queueSize must be")
+  expect(() => Effect.runSync(AdmissionQueue.make({ tenants: { a: -1 } }))).toThrow(RangeError)
+})
+
+// Random interleavings of all that can happen, with and without letting the woken run in between.
+
+const step = Schema.Struct({
+  act: Schema.Union([
+    Schema.Struct({
+      _tag: Schema.Literals(["admit", "admit", "admitAt", "waitUntil"]),
+      timeout: upTo(400),
+      until: upTo(300),
+      tenant: Schema.Literals(["a", "b"]),
+      priority: Schema.Literals(["critical", "normal", "batch"])
+    }),
+    Schema.Struct({ _tag: Schema.Literals(["interrupt", "end", "end"]), which: upTo(30) }),
+    Schema.Struct({ _tag: Schema.Literal("wait"), millis: upTo(200, 1) }),
+    Schema.Struct({ _tag: Schema.Literal("resize"), limit: upTo(3, 1), queueSize: upTo(6) })
+  ]),
+  lets: Schema.Boolean
+})
+
+it.effect.prop(
+  "slots in use are live slots, within the limit; nobody is lost, woken twice or kept past a deadline",
+  {
+    steps: Schema.Array(step).check(Schema.isMinLength(20), Schema.isMaxLength(60)),
+    limit: upTo(3, 1),
+    closes: Schema.Boolean
+  },
+  ({ closes, limit, steps }) =>
+    Effect.gen(function* () {
+      const queue = yield* AdmissionQueue.make({ maxConcurrentRequests: limit, queueSize: 6 })
+      const all: Array<Effect.Success<ReturnType<typeof enter>> & { deadline: number; slots: number; holds: boolean }> =
+        []
+      let most = limit
+      const open = () => all.filter(({ fiber }) => fiber.pollUnsafe() === undefined)
+      for (const { act, lets } of steps) {
+        const now = yield* Clock.currentTimeMillis
+        const before = queue.snapshot()
+        switch (act._tag) {
+          case "admit":
+          case "admitAt":
+          case "waitUntil": {
+            const request = yield* ask({
+              tenant: act.tenant,
+              priority: act.priority,
+              ...(act.timeout === 0 ? {} : { timeout: act.timeout })
+            })
+            const books = {
+              deadline: request.deadline ?? Number.POSITIVE_INFINITY,
+              slots: 0,
+              holds: act._tag !== "waitUntil"
+            }
+            const admission =
+              act._tag === "admit"
+                ? queue.admit(request)
+                : act._tag === "admitAt"
+                  ? queue.admitAt(request, now + act.until)
+                  : Effect.as(queue.waitUntil(request, now + act.until), { release: () => {} })
+            const entered = yield* enter(admission, () => {
+              books.slots += 1
+            })
+            all.push(Object.assign(books, entered))
+            if (before.waiting >= before.queueSize) expect(queue.snapshot().waiting).toBeLessThanOrEqual(before.waiting)
+            break
+          }
+          case "interrupt":
+            all[act.which % Math.max(1, all.length)]?.fiber.interruptUnsafe()
+            break
+          case "end":
+            open()
+              .filter((one) => one.isHolding())
+              [act.which % 4]?.end()
+            break
+          case "wait":
+            yield* TestClock.adjust(act.millis)
+            break
+          case "resize":
+            queue.resize({ maxConcurrentRequests: act.limit, queueSize: act.queueSize })
+            most = Math.max(act.limit, before.running)
+        }
+        const after = queue.snapshot()
+        most = Math.max(after.limit ?? 0, Math.min(most, before.running))
+        expect(after.running).toBeLessThanOrEqual(most)
+        if (after.running < (after.limit ?? 0)) expect(after.waiting).toBe(after.parked)
+        if (!lets) continue
+        yield* settle
+        const then = queue.snapshot()
+        const at = yield* Clock.currentTimeMillis
+        const waits = open().filter((one) => one.slots === 0)
+        expect(then.waiting).toBe(waits.length)
+        expect(then.running).toBe(all.filter((one) => one.holds && one.isHolding()).length)
+        for (const one of waits) expect(one.deadline).toBeGreaterThan(at)
+      }
+      if (closes) queue.close()
+      for (let round = 0; open().length > 0; round++) {
+        expect(round).toBeLessThan(200)
+        for (const one of open()) one.end()
+        yield* TestClock.adjust(10)
+        yield* settle
+      }
+      expect(counts(queue)).toEqual({ running: 0, waiting: 0, parked: 0 })
+      for (const one of all) expect(one.slots).toBeLessThanOrEqual(1)
+      yield* queue.awaitIdle
+    }),
+  { arbitrary: { runs: 300 } }
+)
+
+// The combinator.
+
+const wrap = Effect.fnUntraced(function* (
+  script: ScriptedLlm.Options["script"],
+  options: AdmissionQueue.Options = { maxConcurrentRequests: 1, queueSize: 5 }
+) {
+  const queue = yield* AdmissionQueue.make(options)
+  const scripted = yield* ScriptedLlm.make({ id: "a", script })
+  return { queue, scripted, llm: AdmissionQueue.withAdmission(scripted.llm, queue) }
+})
+
+it.effect("a slot is held until the reply has ended, not only until commit", () =>
+  Effect.gen(function* () {
+    const { llm, queue, scripted } = yield* wrap(ScriptedLlm.text("one two"))
+    expect([llm.id, llm.capabilities]).toEqual(["a", scripted.llm.capabilities])
+    const reply = yield* Llm.open(llm, { prompt: "hi" })
+    const next = yield* Effect.forkChild(Llm.generate(llm, { prompt: "hi" }), { startImmediately: true })
+    expect(counts(queue)).toEqual({ running: 1, waiting: 1, parked: 0 })
+    yield* Stream.runDrain(reply.parts)
+    expect((yield* Fiber.join(next)).text).toBe("one two")
+    // Early ends count.
+    yield* Stream.runDrain(Stream.take(Llm.stream(llm, { prompt: "hi" }), 1))
+    expect([counts(queue).running, scripted.open()]).toEqual([0, 0])
+    expect(yield* Llm.generate(AdmissionQueue.withAdmission(queue)(scripted.llm), { prompt: "hi" })).toMatchObject({
+      text: "one two"
+    })
+  })
+)
+
+it.effect("failures, defects, interruption and a scope that closes give the slot back", () =>
+  Effect.gen(function* () {
+    const { llm, queue, scripted } = yield* wrap((index) =>
+      index === 0 ? ScriptedLlm.fails({ _tag: "Overloaded" }) : [ScriptedLlm.never]
+    )
+    const idle = () => expect([counts(queue), scripted.open()]).toEqual([{ running: 0, waiting: 0, parked: 0 }, 0])
+    expect((yield* Effect.flip(Llm.generate(llm, { prompt: "hi" }))).reason._tag).toBe("Overloaded")
+    idle()
+    const fiber = yield* Effect.forkChild(Llm.generate(llm, { prompt: "hi" }), { startImmediately: true })
+    expect([counts(queue).running, scripted.open()]).toEqual([1, 1])
+    yield* Fiber.interrupt(fiber)
+    idle()
+
+    const throws = AdmissionQueue.withAdmission(
+      {
+        ...scripted.llm,
+        call: () => {
+          throw new Error("broken")
+        }
+      },
+      queue
+    )
+    expect(Cause.hasDies(yield* Effect.flip(Effect.sandbox(Llm.generate(throws, { prompt: "hi" }))))).toBe(true)
+    idle()
+
+    const {
+      llm: talks,
+      queue: other,
+      scripted: talker
+    } = yield* wrap([ScriptedLlm.parts({ type: "text-delta", id: "0", delta: "x" }), ScriptedLlm.never])
+    const scope = yield* Scope.make()
+    yield* Scope.provide(Llm.open(talks, { prompt: "hi" }), scope)
+    expect([counts(other).running, talker.open()]).toEqual([1, 1])
+    yield* Scope.close(scope, Exit.void)
+    expect([counts(other).running, talker.open()]).toEqual([0, 0])
+    // A scope that is closed already lets nothing start.
+    yield* Effect.exit(Scope.provide(Llm.open(talks, { prompt: "hi" }), scope))
+    expect([counts(other).running, talker.open()]).toEqual([0, 0])
+  })
+)
+
+it.effect("a success that is thrown away by an interruption ends at once", () =>
+  Effect.gen(function* () {
+    const { queue, scripted } = yield* wrap([
+      ScriptedLlm.parts({ type: "text-delta", id: "0", delta: "x" }),
+      ScriptedLlm.never
+    ])
+    // The reply has come, and the interruption with it.
+    const llm = AdmissionQueue.withAdmission(
+      {
+        ...scripted.llm,
+        call: (request) => Effect.andThen(scripted.llm.call(request), Effect.never)
+      },
+      queue
+    )
+    const scope = yield* Scope.make()
+    const fiber = yield* Effect.forkChild(Scope.provide(Llm.open(llm, { prompt: "hi" }), scope), {
+      startImmediately: true
+    })
+    yield* settle
+    expect([counts(queue).running, scripted.open()]).toEqual([1, 1])
+    yield* Fiber.interrupt(fiber)
+    // The caller's scope is still open.
+    expect([counts(queue).running, scripted.open()]).toEqual([0, 0])
+    yield* Scope.close(scope, Exit.void)
+  })
+)
+
+it.effect("an interruption at any step of a call leaves no slot and no connection", () =>
+  Effect.gen(function* () {
+    const { llm, queue, scripted } = yield* wrap(ScriptedLlm.text("one two"))
+    for (let after = 0; after < 60; after++) {
+      const generate = Llm.generate(llm, { prompt: "hi" })
+      const fiber = yield* Effect.forkChild(
+        Effect.provideService(generate, Scheduler.MaxOpsBeforeYield, 3 + (after % 3)),
+        {
+          startImmediately: true
+        }
+      )
+      for (let i = 0; i < after; i++) yield* Effect.yieldNow
+      yield* Fiber.interrupt(fiber)
+      // Scopes close behind those who leave.
+      for (let i = 0; i < 20; i++) yield* Effect.yieldNow
+      expect([after, counts(queue), scripted.open()]).toEqual([after, { running: 0, waiting: 0, parked: 0 }, 0])
+    }
+    expect(scripted.opened()).toBeGreaterThan(10)
+  })
+)
+
+it.effect("a scope that serves many calls keeps nothing of those that have ended", () =>
+  Effect.gen(function* () {
+    const { llm } = yield* wrap(ScriptedLlm.text("one"))
+    const scope = yield* Scope.make()
+    const size = () => (scope.state._tag === "Open" ? (scope.state.finalizers?.size ?? 0) : -1)
+    const before = size()
+    for (let i = 0; i < 3; i++) {
+      const reply = yield* Scope.provide(Llm.open(llm, { prompt: "hi" }), scope)
+      yield* Stream.runDrain(reply.parts)
+    }
+    expect(size()).toBe(before)
+  })
+)
+
+const noCapacity = (retryAt: number | undefined): LlmError.LlmError =>
+  LlmError.make({ reason: { _tag: "NoCapacity", retryAt }, detail: "every instance of p is cooling down" })
+
+/** An `Llm` that has no capacity until a time, then that of a script. */
+const coolsUntil = (until: () => number | undefined, scripted: ScriptedLlm.ScriptedLlm) => {
+  const asked: Array<number> = []
+  const llm: Llm.Llm = {
+    ...scripted.llm,
+    call: (request) =>
+      Effect.flatMap(Clock.currentTimeMillis, (now) => {
+        asked.push(now)
+        const at = until()
+        return at === undefined || now >= at ? scripted.llm.call(request) : Effect.fail(noCapacity(at))
+      })
+  }
+  return { asked, llm }
+}
+
+it.effect("without capacity it gives its slot back, waits until there is some, and tries again", () =>
+  Effect.gen(function* () {
+    const { queue, scripted } = yield* wrap(ScriptedLlm.text("hello"))
+    const { asked, llm } = coolsUntil(() => 10_000, scripted)
+    const wrapped = AdmissionQueue.withAdmission(llm, queue)
+    const fiber = yield* Effect.forkChild(
+      Llm.generate(wrapped, { prompt: "hi", metadata: { timeout: "20 seconds", maxTotalAttempts: 1 } }),
+      { startImmediately: true }
+    )
+    expect(counts(queue)).toEqual({ running: 0, waiting: 1, parked: 1 })
+    yield* TestClock.adjust(9_999)
+    expect(asked).toEqual([0])
+    yield* TestClock.adjust(1_001)
+    const answer = yield* Fiber.join(fiber)
+    expect([answer.text, answer.route.length]).toEqual(["hello", 1])
+    // Spread upwards only, by a tenth of the wait and at most a second.
+    expect(asked[1]).toBeGreaterThanOrEqual(10_000)
+    expect(asked[1]).toBeLessThan(11_000)
+    expect(counts(queue)).toEqual({ running: 0, waiting: 0, parked: 0 })
+  }).pipe(Random.withSeed("spread"))
+)
+
+it.effect("it waits as long as the deadline allows, and without one for a minute in all", () =>
+  Effect.gen(function* () {
+    const { queue, scripted } = yield* wrap(ScriptedLlm.text("hello"))
+    let until = 5_000
+    const { asked, llm } = coolsUntil(() => until, scripted)
+    const wrapped = AdmissionQueue.withAdmission(llm, queue)
+    const start = (metadata: LlmRequest.Metadata = {}) =>
+      Effect.forkChild(Effect.flip(Llm.generate(wrapped, { prompt: "hi", metadata })), { startImmediately: true })
+    const early = yield* Fiber.join(yield* start({ timeout: "5 seconds" }))
+    expect([early.reason, early.message, asked]).toEqual([
+      { _tag: "NoCapacity", retryAt: 5_000 },
+      "no capacity: every instance of p is cooling down",
+      [0]
+    ])
+
+    // Told a later time whenever it looks again.
+    asked.length = 0
+    const fiber = yield* start()
+    for (let second = 0; second < 70; second++) {
+      until = second * 1_000 + 10_000
+      yield* TestClock.adjust("1 second")
+    }
+    const given = yield* Fiber.join(fiber)
+    expect(given.reason._tag).toBe("NoCapacity")
+    expect(asked.length).toBeGreaterThan(3)
+    expect(Math.max(...asked)).toBeLessThan(60_000)
+
+    // A time that has passed, again and again, is no busy loop.
+    asked.length = 0
+    const now = yield* Clock.currentTimeMillis
+    const wrong: Llm.Llm = {
+      ...scripted.llm,
+      call: () =>
+        Effect.andThen(
+          Effect.sync(() => asked.push(0)),
+          Effect.fail(noCapacity(now - 1))
+        )
+    }
+    const looping = yield* Effect.forkChild(
+      Effect.flip(
+        Llm.generate(AdmissionQueue.withAdmission(wrong, queue), { prompt: "hi", metadata: { timeout: 100 } })
+      ),
+      { startImmediately: true }
+    )
+    yield* TestClock.adjust(100)
+    expect((yield* Fiber.join(looping)).reason._tag).toBe("NoCapacity")
+    expect(asked.length).toBeLessThanOrEqual(10)
+  }).pipe(Random.withSeed("waits"))
+)
+
+it.effect("what has no time, no room or no future fails with why", () =>
+  Effect.gen(function* () {
+    const { queue, scripted } = yield* wrap(ScriptedLlm.text("hello"), { maxConcurrentRequests: 1, queueSize: 1 })
+    const { llm } = coolsUntil(() => 10_000, scripted)
+    const wrapped = AdmissionQueue.withAdmission(llm, queue)
+    const generate = Effect.flip(Llm.generate(wrapped, { prompt: "hi", metadata: { timeout: "11 seconds" } }))
+    const first = yield* Effect.forkChild(generate, { startImmediately: true })
+    expect((yield* generate).reason).toEqual({ _tag: "NoCapacity", retryAt: 10_000 })
+    // Somebody else has the slot when its time has come.
+    const slot = yield* Effect.flatMap(ask(), queue.admit)
+    yield* TestClock.adjust("11 seconds")
+    const late = yield* Fiber.join(first)
+    expect([late.reason._tag, late.message, late.retryAt]).toEqual([
+      "DeadlineExceeded",
+      "deadline exceeded: while it waited to be admitted; before that no capacity: every instance of p is cooling down",
+      10_000
+    ])
+    slot.release()
+
+    const { llm: none } = coolsUntil(() => Number.NaN, scripted)
+    const never: Llm.Llm = { ...none, call: () => Effect.fail(noCapacity(undefined)) }
+    const error = yield* Effect.flip(Llm.generate(AdmissionQueue.withAdmission(never, queue), { prompt: "hi" }))
+    expect(error.reason).toEqual({ _tag: "NoCapacity", retryAt: undefined })
+
+    const { asked, llm: later } = coolsUntil(() => 90_000, scripted)
+    const parked = yield* Effect.forkChild(
+      Effect.flip(
+        Llm.generate(AdmissionQueue.withAdmission(later, queue), { prompt: "hi", metadata: { timeout: "5 minutes" } })
+      ),
+      { startImmediately: true }
+    )
+    queue.close()
+    expect((yield* Fiber.join(parked)).message).toContain("shutting down")
+    expect(asked.length).toBe(1)
+  })
+)
