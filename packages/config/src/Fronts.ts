@@ -5,7 +5,6 @@
  */
 import * as Nearest from "@echelon/core/Nearest"
 import type * as Plan from "@echelon/core/Plan"
-import * as Groups from "./Groups.ts"
 import type * as Instances from "./Instances.ts"
 import * as Names from "./Names.ts"
 import type * as PoolFile from "./PoolFile.ts"
@@ -62,7 +61,7 @@ export const pool = (
     name,
     description: file.description,
     taskGroups: [...new Set(file.task_groups)],
-    rotation: Groups.rotation(file.rotation_strategy, tree, [...path, "rotation_strategy"], report),
+    rotation: file.rotation_strategy,
     fallback: {
       strategy: file.fallback_config.strategy,
       maxInstanceAttempts: file.fallback_config.max_instance_attempts,

@@ -4,13 +4,11 @@
  * @since 0.1.0
  */
 import * as Nearest from "@echelon/core/Nearest"
-import * as Plan from "@echelon/core/Plan"
+import type * as Plan from "@echelon/core/Plan"
 import type * as GroupFile from "./GroupFile.ts"
 import type * as Instances from "./Instances.ts"
-import type * as Origin from "./Origin.ts"
 import * as Problem from "./Problem.ts"
 import type * as Resolve from "./Resolve.ts"
-import * as Rotation from "./Rotation.ts"
 import * as Tree from "./Tree.ts"
 
 /**
@@ -38,26 +36,6 @@ const echelonsOf = (
   )
 
 const unique = (names: ReadonlyArray<string>): ReadonlyArray<string> => [...new Set(names)]
-
-/**
- * Reports a strategy that no plan can carry out, and gives the nearest that one can.
- *
- * @since 0.1.0
- * @category getters
- */
-export const rotation = (
-  stated: string,
-  tree: Tree.Table,
-  path: Origin.Path,
-  report: (problem: Problem.Problem) => void
-): Plan.Rotation => {
-  const known = Rotation.toPlan(stated)
-  if (known !== undefined) return known
-  const available = Plan.rotations.map((name) => `"${name}"`).join(", ")
-  const message = `the strategy "${stated}" is not available yet; available: ${available}`
-  report(Problem.error("type", Tree.originOf(tree, path), path, message))
-  return "round_robin"
-}
 
 /**
  * Builds the task groups. Names that a broken file would have given are excused: `failed` are such providers and
@@ -119,7 +97,7 @@ export const make = (
           ...(stated.stop === undefined ? {} : { stop: typeof stated.stop === "string" ? [stated.stop] : stated.stop }),
           ...(stated.seed === undefined ? {} : { seed: stated.seed })
         },
-        rotation: rotation(stated.rotation_strategy, tree, [...at, "rotation_strategy"], report),
+        rotation: stated.rotation_strategy,
         upstream: stated.upstream,
         hedge:
           hedge === undefined
