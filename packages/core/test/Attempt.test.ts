@@ -1,4 +1,4 @@
-import { Attempt, Llm, LlmError, LlmRequest } from "@echelon/core"
+import { Attempt, Clocks, Llm, LlmError, LlmRequest } from "@echelon/core"
 import { ScriptedLlm } from "@echelon/testing"
 import { expect, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Scope, Stream } from "effect"
@@ -31,12 +31,30 @@ it.effect("an operator around a reply ends with it", () =>
     const scripted = yield* ScriptedLlm.make({ id: "a", script: ScriptedLlm.text("one") })
     const asked = yield* request
     const reply = yield* Attempt.open({}, (outer) => {
+      outer.onCommit(() => heard.push("commit"))
       outer.onSettle((outcome) => heard.push(outcome._tag))
       return scripted.llm.call(asked)
     })
-    expect(heard).toEqual([])
+    expect(heard).toEqual(["commit"])
     yield* Stream.runDrain(reply.parts)
-    expect(heard).toEqual(["Completed"])
+    expect(heard).toEqual(["commit", "Completed"])
+  })
+)
+
+it.effect("once a reply has come, only the clocks of its own attempt run", () =>
+  Effect.gen(function* () {
+    const text = ScriptedLlm.text("one")
+    const scripted = yield* ScriptedLlm.make({
+      id: "a",
+      script: [...text.slice(0, -1), ScriptedLlm.wait("30 seconds"), ...text.slice(-1)]
+    })
+    const asked = yield* request
+    const reply = yield* Attempt.open({ clocks: Clocks.make({ timeout: "1 second", idleTimeout: "2 seconds" }) }, () =>
+      scripted.llm.call(asked)
+    )
+    const fiber = yield* Effect.forkChild(Stream.runCollect(reply.parts))
+    yield* TestClock.adjust("30 seconds")
+    expect((yield* Fiber.join(fiber)).at(-1)?.type).toBe("finish")
   })
 )
 

@@ -117,6 +117,29 @@ it.live("reload takes a change, and a tree with problems changes nothing", () =>
   })
 )
 
+it.live("after dispose every call rejects with the typed error", () =>
+  Effect.gen(function* () {
+    const { runtime } = yield* started
+    yield* Effect.promise(() => runtime.dispose())
+    const generated = yield* Effect.promise(() => runtime.generate(prompt).catch((error: unknown) => error))
+    const streamed = yield* Effect.promise(async () => {
+      try {
+        for await (const part of runtime.stream(prompt)) return part
+      } catch (error) {
+        return error
+      }
+      return undefined
+    })
+    for (const error of [generated, streamed]) {
+      expect(error).toMatchObject({
+        _tag: "LlmError",
+        reason: { _tag: "Cancelled" },
+        detail: "the runtime is disposed"
+      })
+    }
+  })
+)
+
 it.live("rejects at the start when the configuration has problems", () =>
   Effect.gen(function* () {
     const error = yield* Effect.promise(() => Echelon.runtime({ config: "no-such-folder" }).catch((e: unknown) => e))
