@@ -49,8 +49,9 @@ it.effect("once a reply has come, only the clocks of its own attempt run", () =>
       script: [...text.slice(0, -1), ScriptedLlm.wait("30 seconds"), ...text.slice(-1)]
     })
     const asked = yield* request
-    const reply = yield* Attempt.open({ clocks: Clocks.make({ timeout: "1 second", idleTimeout: "2 seconds" }) }, () =>
-      scripted.llm.call(asked)
+    const reply = yield* Attempt.open(
+      { clocks: Clocks.make({ timeout: "1 second", consumerIdleTimeout: "2 seconds" }) },
+      () => scripted.llm.call(asked)
     )
     const fiber = yield* Effect.forkChild(Stream.runCollect(reply.parts))
     yield* TestClock.adjust("30 seconds")
