@@ -257,15 +257,21 @@ class Walk {
         now
       )
       if (member === undefined) continue
-      engine.panicking = true
       this.state = { ...state, tier }
-      return Effect.onExit(this.attempt(tier, member), () =>
-        Effect.sync(() => {
-          engine.panicking = false
-        })
-      )
+      return this.attempt(tier, member, true)
     }
     return undefined
+  }
+
+  /** Holds the panic for as long as the attempt lasts, however that ends; not when another request has it. */
+  private beginPanic(attempt: Attempt.Attempt): boolean {
+    const { engine } = this
+    if (engine.panicking) return false
+    engine.panicking = true
+    attempt.onSettle(() => {
+      engine.panicking = false
+    })
+    return true
   }
 
   /** A member that came back is passed over now and then, until it has its whole share again. */
@@ -302,7 +308,7 @@ class Walk {
     return this.attempt(tier, member)
   }
 
-  private attempt(tier: number, member: Member.Member): Answer {
+  private attempt(tier: number, member: Member.Member, isPanic = false): Answer {
     const now = this.clock.currentTimeMillisUnsafe()
     const { deadline } = this.request
     if (deadline !== undefined && now >= deadline) {
@@ -327,7 +333,7 @@ class Walk {
     const asked = this.request.recorder.size()
     return Effect.catch(
       Attempt.open({}, (attempt) => {
-        if (!this.reserve(member, attempt)) {
+        if ((isPanic && !this.beginPanic(attempt)) || !this.reserve(member, attempt)) {
           isBounced = true
           return Effect.fail(LlmError.make({ reason: { _tag: "NoCapacity" } }))
         }
