@@ -70,8 +70,9 @@ export interface Options {
 interface Engine extends Options {
   readonly memories: Array<Selection.Memory>
   readonly sessions: Sessions.Sessions
-  /** Whether anything is limited: most are not, and then nothing is estimated. */
   readonly isLimited: boolean
+  /** Whether any limit counts tokens: otherwise none are estimated. */
+  readonly countsTokens: boolean
   /** Whether a request is trying a member in panic. */
   panicking: boolean
 }
@@ -89,12 +90,13 @@ interface Engine extends Options {
 export const make = (options: Options): Effect.Effect<Llm.Llm> =>
   Effect.sync(() => {
     const { limiters = [] } = options
+    const all = [...limiters, ...options.tiers.flatMap((tier) => tier.members.flatMap((one) => one.limiters))]
     const engine: Engine = {
       ...options,
       memories: options.tiers.map((tier) => Selection.memory(tier.members.length)),
       sessions: Sessions.make({ ttl: (options.sticky ?? Plans.defaults.pool.sticky).ttl }),
-      isLimited:
-        limiters.length > 0 || options.tiers.some((tier) => tier.members.some((one) => one.limiters.length > 0)),
+      isLimited: all.length > 0,
+      countsTokens: all.some(({ limits }) => limits.some((limit) => limit.of === "tokens")),
       panicking: false
     }
     return {
@@ -145,7 +147,7 @@ class Walk {
     this.random = random
     engine.retryBudget?.request(clock.currentTimeMillisUnsafe())
     this.needs = LlmRequest.needs(request)
-    this.cost = engine.isLimited ? { tokens: TokenEstimate.ofRequest(request) } : undefined
+    this.cost = engine.isLimited ? { tokens: engine.countsTokens ? TokenEstimate.ofRequest(request) : 0 } : undefined
     this.limits = { maxTiers: engine.maxTiers ?? engine.tiers.length }
   }
 
