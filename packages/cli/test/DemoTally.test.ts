@@ -3,6 +3,7 @@ import type { Route } from "@echelon/core"
 import { expect, it } from "@effect/vitest"
 
 const entry = (instance: string, more: Partial<Route.Entry> = {}): Route.Entry => ({
+  kind: "call",
   instance,
   model: instance,
   echelon: undefined,

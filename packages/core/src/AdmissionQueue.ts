@@ -11,16 +11,10 @@ import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
-import { dual } from "effect/Function"
-import * as Random from "effect/Random"
 import * as Scheduler from "effect/Scheduler"
-import * as Scope from "effect/Scope"
 import * as FairQueue from "./FairQueue.ts"
-import type * as Llm from "./Llm.ts"
 import * as LlmError from "./LlmError.ts"
-import type * as LlmReply from "./LlmReply.ts"
 import type * as LlmRequest from "./LlmRequest.ts"
 import * as Plans from "./Plans.ts"
 
@@ -100,6 +94,8 @@ export interface AdmissionQueue {
    * when the queue closes.
    */
   readonly waitUntil: (request: LlmRequest.LlmRequest, retryAt: number) => Effect.Effect<void, LlmError.LlmError>
+  /** Capacity has come back early: of those parked by `admitAt`, the most urgent that came first stands in line now. */
+  readonly unpark: () => void
   /** Turns all who wait away, and all who come. Who runs keeps its slot. */
   readonly close: () => void
   /** Waits until no slot is in use. */
@@ -162,7 +158,12 @@ class Live implements AdmissionQueue {
   private readonly clock: Clock.Clock
   private readonly dispatcher: Scheduler.SchedulerDispatcher
   private readonly queue: FairQueue.FairQueue<Waiter> = FairQueue.make()
-  private readonly parked: Record<FairQueue.Priority, number> = { critical: 0, normal: 0, batch: 0 }
+  /** Who waits for a time, by arrival. */
+  private readonly parked: Readonly<Record<FairQueue.Priority, Set<FairQueue.Entry<Waiter>>>> = {
+    critical: new Set(),
+    normal: new Set(),
+    batch: new Set()
+  }
   private readonly service: Service = { samples: 0, mean: 0, deviation: 0 }
   private readonly idle = new Set<() => void>()
   private limit = Number.POSITIVE_INFINITY
@@ -186,6 +187,20 @@ class Live implements AdmissionQueue {
   readonly waitUntil = (request: LlmRequest.LlmRequest, retryAt: number) =>
     Effect.asVoid(this.enter(request, retryAt, "return"))
 
+  readonly unpark = (): void => {
+    for (const priority of FairQueue.priorities) {
+      for (const entry of this.parked[priority]) {
+        if (entry.value.parked !== "admit") continue
+        this.parked[priority].delete(entry)
+        entry.value.parked = undefined
+        this.line(entry)
+        this.pump(this.clock.currentTimeMillisUnsafe())
+        this.arm()
+        return
+      }
+    }
+  }
+
   readonly close = (): void => {
     if (this.isClosed) return
     this.isClosed = true
@@ -193,7 +208,7 @@ class Live implements AdmissionQueue {
       value.parked = undefined
       this.settle(value, Effect.fail(LlmError.make(shuttingDown)))
     }
-    for (const priority of FairQueue.priorities) this.parked[priority] = 0
+    for (const priority of FairQueue.priorities) this.parked[priority].clear()
     this.arm()
   }
 
@@ -219,7 +234,7 @@ class Live implements AdmissionQueue {
   }
 
   readonly snapshot = (): Snapshot => {
-    const count = (priority: FairQueue.Priority) => FairQueue.size(this.queue, priority) + this.parked[priority]
+    const count = (priority: FairQueue.Priority) => FairQueue.size(this.queue, priority) + this.parked[priority].size
     return {
       running: this.running,
       waiting: this.waiting(),
@@ -268,7 +283,7 @@ class Live implements AdmissionQueue {
     const entry = FairQueue.entry(waiter, priority, tenant)
     if (until === undefined) this.line(entry)
     else {
-      this.parked[priority] += 1
+      this.parked[priority].add(entry)
       FairQueue.schedule(this.queue, entry, until)
     }
     this.arm()
@@ -311,7 +326,7 @@ class Live implements AdmissionQueue {
   }
 
   private parkedNow(): number {
-    return this.parked.critical + this.parked.normal + this.parked.batch
+    return this.parked.critical.size + this.parked.normal.size + this.parked.batch.size
   }
 
   private line(entry: FairQueue.Entry<Waiter>): void {
@@ -346,7 +361,7 @@ class Live implements AdmissionQueue {
       FairQueue.remove(this.queue, entry)
       if (parked !== undefined) {
         waiter.parked = undefined
-        this.parked[entry.priority] -= 1
+        this.parked[entry.priority].delete(entry)
       }
       if (parked === "admit") this.line(entry)
       else if (parked === "return") this.settle(waiter, Effect.succeed(nothing))
@@ -377,11 +392,11 @@ class Live implements AdmissionQueue {
 
   /** An interrupted waiter goes, with what it may have got. */
   private leave(entry: FairQueue.Entry<Waiter>): void {
-    const { parked, slot } = entry.value
+    const { slot } = entry.value
     entry.value.parked = undefined
     if (slot !== undefined) slot.release()
     FairQueue.remove(this.queue, entry)
-    if (parked !== undefined) this.parked[entry.priority] -= 1
+    this.parked[entry.priority].delete(entry)
     this.arm()
   }
 
@@ -448,109 +463,3 @@ const shuttingDown: LlmError.Options = { reason: { _tag: "NoCapacity" }, detail:
  */
 export const make = (options: Options = {}): Effect.Effect<AdmissionQueue> =>
   Effect.map(Effect.context<never>(), (context) => new Live(context, options))
-
-/** How long a request without a deadline may wait for capacity to come back, in all, in milliseconds. */
-const patience = 60_000
-
-/** The shortest wait before capacity is looked for again, in milliseconds. */
-const leastPark = 10
-
-/**
- * When to look for capacity again: not before the time named, and spread upwards over a tenth of the wait, 1 s at
- * most, so that those told the same time do not come back as one. `undefined` when there is no time for it.
- */
-const lookAgainAt = (retryAt: number, now: number, end: number, random: () => number): number | undefined => {
-  const from = Math.max(retryAt, now + leastPark)
-  if (from >= end) return undefined
-  // Whole milliseconds: a sum of fractions may end before its time.
-  return from + Math.floor(random() * Math.min(1_000, (from - now) / 10, (end - from) / 2))
-}
-
-type Answer = Effect.Effect<LlmReply.LlmReply, LlmError.LlmError, Scope.Scope>
-
-/**
- * Calls while it holds a slot, in a fork of the caller's scope. A success that is thrown away by an interruption
- * ends with the fork, so that no reply streams on without a slot. Nothing waits for the fork to close.
- */
-const held = (slot: Slot, call: (scope: Scope.Scope) => Effect.Effect<LlmReply.LlmReply, LlmError.LlmError>): Answer =>
-  Effect.withFiber<LlmReply.LlmReply, LlmError.LlmError, Scope.Scope>((caller) => {
-    const context = caller.context as Context.Context<Scope.Scope>
-    const scope = Scope.forkUnsafe(Context.get(context, Scope.Scope))
-    const end = () => {
-      slot.release()
-      const closing = Scope.closeUnsafe(scope, Exit.void)
-      if (closing !== undefined) Effect.runForkWith(context)(closing)
-    }
-    return Effect.matchCauseEffect(call(scope), {
-      onSuccess: (reply) => {
-        reply.attempt.onSettle(end)
-        return Effect.succeed(reply)
-      },
-      onFailure: (cause) => {
-        end()
-        return Effect.failCause(cause)
-      }
-    })
-  })
-
-/**
- * Admits requests to an `Llm` through a queue.
- *
- * **Details** A request waits without a scope or a fiber of its own. Once admitted it runs in a fork of the
- * caller's scope, and its slot is free when the reply's attempt has ended: with the parts, not at commit.
- *
- * When the `Llm` says `NoCapacity` and from when on there will be some, the request gives its slot back, waits in
- * the queue until then and tries again, as long as its deadline allows; without a deadline for 60 s in all.
- * Nothing was attempted, so nothing of the budget is spent.
- *
- * **Ordering** Below what sets the deadline, so that waiting counts against it; above all retries, so that a
- * request is admitted once.
- *
- * **Errors** Those of the queue. A request that finds no room to wait for capacity fails with the `NoCapacity`.
- *
- * @since 0.1.0
- * @category combinators
- */
-export const withAdmission: {
-  (queue: AdmissionQueue): (self: Llm.Llm) => Llm.Llm
-  (self: Llm.Llm, queue: AdmissionQueue): Llm.Llm
-} = dual(
-  2,
-  (self: Llm.Llm, queue: AdmissionQueue): Llm.Llm => ({
-    id: self.id,
-    capabilities: self.capabilities,
-    call: (request) =>
-      Effect.uninterruptibleMask((restore) => {
-        const ask = (admission: Effect.Effect<Slot, LlmError.LlmError>, until: number | undefined): Answer =>
-          Effect.flatMap(admission, (slot) =>
-            Effect.catch(
-              held(slot, (scope) =>
-                restore(
-                  Scope.provide(
-                    Effect.suspend(() => self.call(request)),
-                    scope
-                  )
-                )
-              ),
-              (error) => park(error, until)
-            )
-          )
-        const park = (error: LlmError.LlmError, until: number | undefined): Answer => {
-          const retryAt = error.reason._tag === "NoCapacity" ? (error.reason.retryAt ?? error.retryAt) : undefined
-          if (retryAt === undefined) return Effect.fail(error)
-          return Effect.flatMap(Effect.all([Clock.currentTimeMillis, Random.Random]), ([now, random]) => {
-            const end = request.deadline ?? until ?? now + patience
-            const at = lookAgainAt(retryAt, now, end, () => random.nextDoubleUnsafe())
-            if (at === undefined) return Effect.fail(error)
-            const again = Effect.mapError(queue.admitAt(request, at), (refused) =>
-              refused.reason._tag === "QueueFull"
-                ? error
-                : LlmError.update(refused, { detail: `${refused.detail}; before that ${error.message}`, retryAt })
-            )
-            return ask(again, end)
-          })
-        }
-        return ask(queue.admit(request), undefined)
-      })
-  })
-)

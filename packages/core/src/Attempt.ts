@@ -17,6 +17,7 @@ import * as Exit from "effect/Exit"
 import * as Scope from "effect/Scope"
 import type * as Clocks from "./Clocks.ts"
 import * as LlmError from "./LlmError.ts"
+import type * as ReportedLimit from "./ReportedLimit.ts"
 import type * as Usage from "./Usage.ts"
 import * as Watchdog from "./Watchdog.ts"
 
@@ -57,6 +58,15 @@ export interface Attempt {
   readonly touch: () => void
   /** Marks the first output. */
   readonly firstOutput: () => void
+  /**
+   * Runs `f` at the first output, at once when that has been. It comes before commit when the reply commits at its
+   * finish; a buffered reply has its first output when it is whole. Hooks are synchronous and must not throw.
+   */
+  readonly onFirstOutput: (f: () => void) => void
+  /** Tells what the provider's headers said of its limits. */
+  readonly report: (report: ReportedLimit.Report) => void
+  /** Runs `f` for every report from now on. Hooks are synchronous and must not throw. */
+  readonly onReport: (f: (report: ReportedLimit.Report) => void) => void
   /**
    * Runs an effect for this attempt in a fiber of its own. It ends as the effect does, or as the attempt does
    * when that is settled first: whatever the effect waits for, closing the attempt ends the wait.
@@ -130,6 +140,9 @@ class Live implements Attempt {
   private committed = false
   private commitHooks: Array<() => void> = []
   private settleHooks: Array<(outcome: Outcome) => void> = []
+  private hasOutput = false
+  private outputHooks: Array<() => void> = []
+  private reportHooks: Array<(report: ReportedLimit.Report) => void> = []
   private waiters = new Set<(error: LlmError.LlmError) => void>()
 
   constructor(scope: Scope.Closeable, context: Context.Context<never>, clock: Clock.Clock) {
@@ -153,6 +166,7 @@ class Live implements Attempt {
   /** Goes on as another attempt does, whose clocks run instead of these. */
   follow(inner: Attempt): void {
     this.watch = undefined
+    inner.onFirstOutput(() => this.firstOutput())
     inner.onCommit(() => this.commit())
     inner.onSettle((outcome) => void this.settle(outcome))
   }
@@ -187,6 +201,7 @@ class Live implements Attempt {
     const hooks = this.settleHooks
     this.settleHooks = []
     this.commitHooks = []
+    this.outputHooks = []
     for (const hook of hooks) hook(outcome)
     // Closing aborts what can be aborted at once; what ends slowly is left behind, or a loser would delay
     // the winner.
@@ -204,7 +219,25 @@ class Live implements Attempt {
   }
 
   readonly firstOutput = (): void => {
+    if (this.hasOutput || this.ended !== undefined) return
+    this.hasOutput = true
     if (this.watch !== undefined) Watchdog.output(this.watch)
+    const hooks = this.outputHooks
+    this.outputHooks = []
+    for (const hook of hooks) hook()
+  }
+
+  readonly onFirstOutput = (f: () => void): void => {
+    if (this.hasOutput) f()
+    else if (this.ended === undefined) this.outputHooks.push(f)
+  }
+
+  readonly report = (report: ReportedLimit.Report): void => {
+    for (const hook of this.reportHooks) hook(report)
+  }
+
+  readonly onReport = (f: (report: ReportedLimit.Report) => void): void => {
+    this.reportHooks.push(f)
   }
 
   readonly run = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E | LlmError.LlmError, R> =>

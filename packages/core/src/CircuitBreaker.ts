@@ -19,7 +19,7 @@
  * - Authentication, quota and model-not-found open it at once and for good: only `reset` or `probed(true)`
  *   closes it, never a customer's request.
  *
- * A failure before commit is heard at once, an answer at its stream's end, slowness at commit. Cancelled after
+ * A failure before commit is heard at once, an answer at its stream's end, slowness at first output. Cancelled after
  * commit is a success, before it nothing. A probe is decided at commit; how its stream ends later counts as any
  * other call's end. Calls that began before the last trip, reset or force are heard no more. A call made while
  * the circuit is open (in panic) is neither a probe nor heard.
@@ -74,8 +74,8 @@ export interface CircuitBreaker {
   /** Why it takes no regular requests; half-open counts as out. For `max_ejected` and panic, without a snapshot. */
   readonly outBecause: () => State.Snapshot["outBecause"]
   /**
-   * Takes a probe slot when half-open, and listens to the attempt. `isTimed` (default true) tells whether its
-   * commit is its first output: not so for a buffered reply or `commit = "finish"`, which are never slow.
+   * Takes a probe slot when half-open, and listens to the attempt. `isTimed` (default true) tells whether its first
+   * output can be told from its end: not so for a buffered reply, which is never slow.
    */
   readonly enter: (
     attempt: Attempt.Attempt,
@@ -89,6 +89,10 @@ export interface CircuitBreaker {
   readonly reset: (now: number) => void
   /** Tells of an active health probe. A success closes the circuit, whatever opened it. */
   readonly probed: (ok: boolean, now: number, random: () => number) => void
+  /** Takes other options; where the circuit stands stays. Throws as `make` does, and changes nothing then. */
+  readonly resize: (options: Plan.Breaker) => void
+  /** When the circuit last closed after it was open; for slow start. */
+  readonly recoveredAt: () => number | undefined
   readonly snapshot: (now: number) => State.Snapshot
   /** Listens to transitions until the returned function is called. Listeners must not throw. */
   readonly onTransition: (f: (transition: Transition) => void) => () => void
@@ -128,12 +132,14 @@ export const make = (options: Plan.Breaker): CircuitBreaker => {
   const state = State.make(options)
   const listeners = new Set<(transition: Transition) => void>()
   let last: State.Status = "closed"
+  let recoveredAt: number | undefined
 
   const report = (now: number): void => {
     const to = State.status(state, now)
     if (to === last) return
     const from = last
     last = to
+    if (to === "closed") recoveredAt = now
     if (listeners.size === 0) return
     const transition: Transition = { from, to, at: now, snapshot: State.snapshot(state, now) }
     for (const listener of [...listeners]) listener(transition)
@@ -151,13 +157,19 @@ export const make = (options: Plan.Breaker): CircuitBreaker => {
     enter: (attempt, clock, random, isTimed = true) => {
       const now = clock.currentTimeMillisUnsafe()
       report(now)
-      const call = State.enter(state, now, isTimed && options.slowCall !== undefined)
+      const call = State.enter(state, now, isTimed && state.options.slowCall !== undefined)
       if (call === undefined) return "unheard"
       const admission = call.isProbe ? "probe" : "ordinary"
-      if (call.isProbe || call.isTimed) {
+      if (call.isTimed) {
+        attempt.onFirstOutput(() => {
+          const at = clock.currentTimeMillisUnsafe()
+          change(at, () => State.firstOutput(state, call, at, random))
+        })
+      }
+      if (call.isProbe) {
         attempt.onCommit(() => {
           const at = clock.currentTimeMillisUnsafe()
-          change(at, () => State.committed(state, call, at, random))
+          change(at, () => State.committed(state, call, at))
         })
       }
       attempt.onSettle((outcome) => {
@@ -171,6 +183,8 @@ export const make = (options: Plan.Breaker): CircuitBreaker => {
     force: (to, now) => change(now, () => State.force(state, to)),
     reset: (now) => change(now, () => State.reset(state)),
     probed: (ok, now, random) => change(now, () => State.probed(state, ok, now, random)),
+    resize: (next) => State.resize(state, next),
+    recoveredAt: () => recoveredAt,
     snapshot: (now) => State.snapshot(state, now),
     onTransition: (f) => {
       listeners.add(f)

@@ -64,7 +64,7 @@ interface Bucket {
  * @category models
  */
 export interface State {
-  readonly options: Plan.Breaker
+  options: Plan.Breaker
   readonly buckets: ReadonlyArray<Bucket>
   forced: "open" | "closed" | undefined
   /** Counts trips, resets and forces: a call that began before the last of them is heard no more. */
@@ -152,15 +152,7 @@ const check = (ok: boolean, field: keyof Plan.Breaker, must: string, got: number
   if (!ok) throw new RangeError(`CircuitBreaker.make: ${field} must be ${must}, got ${got}`)
 }
 
-/**
- * Makes a closed circuit that has heard nothing.
- *
- * **Errors** A count below 1, a time that is not above 0 or a rate outside 0 to 1 throws `RangeError`.
- *
- * @since 0.1.0
- * @category constructors
- */
-export const make = (options: Plan.Breaker): State => {
+const validate = (options: Plan.Breaker): void => {
   for (const field of ["failureThreshold", "halfOpenRequests", "minimumRequests"] as const)
     check(Number.isInteger(options[field]) && options[field] >= 1, field, "an integer from 1 on", options[field])
   for (const field of ["recoveryTime", "maxRecoveryTime", "window", "slowCall"] as const) {
@@ -171,6 +163,18 @@ export const make = (options: Plan.Breaker): State => {
     const value = options[field]
     check(value === undefined || (value >= 0 && value <= 1), field, "from 0 to 1", value)
   }
+}
+
+/**
+ * Makes a closed circuit that has heard nothing.
+ *
+ * **Errors** A count below 1, a time that is not above 0 or a rate outside 0 to 1 throws `RangeError`.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = (options: Plan.Breaker): State => {
+  validate(options)
   return {
     options,
     buckets: Array.from({ length: tenths }, empty),
@@ -191,6 +195,20 @@ export const make = (options: Plan.Breaker): State => {
     failureRatio: 0,
     slowRatio: 0
   }
+}
+
+/**
+ * Gives a circuit other options. Where it stands stays; a window of another length starts empty.
+ *
+ * **Errors** As `make`, and nothing changes.
+ *
+ * @since 0.1.0
+ * @category mutations
+ */
+export const resize = (state: State, options: Plan.Breaker): void => {
+  validate(options)
+  if (options.window !== state.options.window) for (const bucket of state.buckets) Object.assign(bucket, empty())
+  state.options = options
 }
 
 /**
@@ -381,8 +399,8 @@ const probeSucceeded = (state: State, now: number): void => {
 }
 
 /**
- * Takes a call in; `undefined` when nothing is to be learned of it. `isTimed` tells whether its commit is its
- * first output.
+ * Takes a call in; `undefined` when nothing is to be learned of it. `isTimed` tells whether its first output will
+ * be known.
  *
  * @since 0.1.0
  * @category mutations
@@ -397,23 +415,29 @@ export const enter = (state: State, now: number, isTimed: boolean): Call | undef
 }
 
 /**
- * Records that a call committed: a probe is decided, and how long first output took is known. A slow probe fails.
+ * Records that a call gave its first output. A slow probe fails.
  *
  * @since 0.1.0
  * @category mutations
  */
-export const committed = (state: State, call: Call, now: number, random: () => number): void => {
-  decide(state, call)
-  if (call.generation !== state.generation) return
-  const isSlow = time(state, call, now)
+export const firstOutput = (state: State, call: Call, now: number, random: () => number): void => {
+  if (call.generation !== state.generation || !time(state, call, now)) return
   // Of this generation, only a probe runs while the circuit is open.
-  if (state.isOpen) {
-    if (isSlow) trip(state, "slow_calls", undefined, now, random)
-    else probeSucceeded(state, now)
-  } else if (isSlow) {
-    const cause = causeOf(state, false, true, now)
-    if (cause !== undefined) trip(state, cause, undefined, now, random)
-  }
+  const cause = state.isOpen ? "slow_calls" : causeOf(state, false, true, now)
+  if (cause === undefined) return
+  decide(state, call)
+  trip(state, cause, undefined, now, random)
+}
+
+/**
+ * Records that a call committed: a probe is decided.
+ *
+ * @since 0.1.0
+ * @category mutations
+ */
+export const committed = (state: State, call: Call, now: number): void => {
+  decide(state, call)
+  if (call.generation === state.generation && state.isOpen) probeSucceeded(state, now)
 }
 
 /**

@@ -14,6 +14,7 @@ import * as Layer from "effect/Layer"
 import * as RcMap from "effect/RcMap"
 import * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
+import * as Admission from "./Admission.ts"
 import * as AdmissionQueue from "./AdmissionQueue.ts"
 import * as CircuitBreaker from "./CircuitBreaker.ts"
 import * as Clients from "./Clients.ts"
@@ -267,7 +268,7 @@ export const make = (
       })
       return Effect.map(Effect.all([target, queue]), ([llm, admission]) =>
         // The deadline is set above the queue, so that waiting counts against it.
-        Wrapper.make(AdmissionQueue.withAdmission(llm, admission), {
+        Wrapper.make(Admission.withQueue(llm, admission), {
           id: name,
           requestTimeout: plan.requestTimeout === undefined ? undefined : Duration.millis(plan.requestTimeout)
         })

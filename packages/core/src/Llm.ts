@@ -117,6 +117,7 @@ export const make = (options: Options): Llm => {
       if (taken !== "taken")
         return Effect.fail(LlmError.make({ reason: { _tag: "BudgetExhausted", of: taken }, instance: id }))
       const entry = request.recorder.begin({
+        kind: request.kind,
         instance: id,
         model,
         echelon: request.echelon,

@@ -186,6 +186,8 @@ export interface LlmRequest {
   readonly recorder: Route.Recorder
   /** `group.echelonN` of the instance that is asked. */
   readonly echelon: string | undefined
+  /** As what the route lists the attempt. */
+  readonly kind: Route.Kind
   /**
    * The attempt that a layer has opened for this very call. The instance joins it instead of opening one, so
    * that all that stands around an instance shares one scope.
@@ -225,6 +227,7 @@ export const make = (
       budget: Budget.make({ attempts: metadata.maxTotalAttempts, maxCost: metadata.maxCost }),
       recorder: Route.makeRecorder(),
       echelon: undefined,
+      kind: "call",
       attempt: undefined,
       raw: input.raw
     }

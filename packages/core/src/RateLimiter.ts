@@ -26,10 +26,13 @@ export interface RateLimiter {
   inUse: number
   slots: { readonly name: string; readonly limit: number } | undefined
   limits: ReadonlyArray<RateLimit.Limit>
+  /** Called when a slot is freed while all were taken. It must not throw. */
+  onFreed: (() => void) | undefined
 }
 
 /**
- * What a request needs. Tokens are an estimate; less than 0 or no number counts as 0.
+ * What a request needs. Tokens are an estimate; less than 0 or no number counts as 0. They are read only where a
+ * limit counts them, so that a getter may estimate late.
  *
  * @since 0.1.0
  * @category models
@@ -74,7 +77,7 @@ export interface TooLarge {
  */
 export interface Reservation {
   readonly _tag: "Reserved"
-  /** The estimate. */
+  /** The estimate; 0 when no limit counts tokens. */
   readonly tokens: number
   readonly isLive: () => boolean
   /**
@@ -147,6 +150,7 @@ export const make = (
   return {
     name,
     inUse: 0,
+    onFreed: undefined,
     slots: slotsOf(name, limits),
     limits: limits.filter(isTimed).map((spec) => RateLimit.make(spec, shown(name, spec.name)))
   }
@@ -190,8 +194,13 @@ export const learn = (limiter: RateLimiter, report: ReportedLimit.Report, now: n
   return true
 }
 
-/** Whole tokens, so that sums are exact. */
-const tokensOf = (cost: Cost): number => (cost.tokens > 0 ? Math.ceil(cost.tokens) : 0)
+/** Whole tokens, so that sums are exact; 0 where no limit counts them, for an estimate is not free. */
+const tokensOf = (limiters: ReadonlyArray<RateLimiter>, cost: Cost): number => {
+  for (const { limits } of limiters) {
+    for (const limit of limits) if (limit.of === "tokens") return cost.tokens > 0 ? Math.ceil(cost.tokens) : 0
+  }
+  return 0
+}
 
 /**
  * Asks whether a cost could be reserved, without reserving it: `undefined` when it could.
@@ -200,7 +209,7 @@ const tokensOf = (cost: Cost): number => (cost.tokens > 0 ? Math.ceil(cost.token
  * @category getters
  */
 export const peek = (limiters: ReadonlyArray<RateLimiter>, cost: Cost, now: number): Full | TooLarge | undefined => {
-  const tokens = tokensOf(cost)
+  const tokens = tokensOf(limiters, cost)
   let retryAt = now
   let latest: string | undefined
   let crowded: string | undefined
@@ -281,7 +290,10 @@ class Live implements Reservation {
   private end(): boolean {
     if (!this.live) return false
     this.live = false
-    for (const limiter of this.owners) limiter.inUse -= 1
+    for (const limiter of this.owners) {
+      limiter.inUse -= 1
+      if (limiter.inUse + 1 === limiter.slots?.limit) limiter.onFreed?.()
+    }
     return true
   }
 }
@@ -293,7 +305,7 @@ class Live implements Reservation {
  * @category mutations
  */
 export const reserve = (limiters: ReadonlyArray<RateLimiter>, cost: Cost, now: number): Reservation | Full | TooLarge =>
-  peek(limiters, cost, now) ?? new Live(limiters, tokensOf(cost), now)
+  peek(limiters, cost, now) ?? new Live(limiters, tokensOf(limiters, cost), now)
 
 /**
  * Ends a reservation as its attempt ends: see `RateLimitCharge.of`. The slot is freed in every case.

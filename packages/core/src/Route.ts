@@ -16,12 +16,22 @@ import type * as Usage from "./Usage.ts"
 export type Outcome = "open" | "completed" | "failed" | "cancelled"
 
 /**
+ * Why an entry is there: a call of its own; a second call beside a slow first one; or no call at all, since a cached
+ * answer, or the call of an identical request, was given.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Kind = "call" | "hedge" | "cache" | "coalesced"
+
+/**
  * One request sent to one instance. Times are milliseconds.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Entry {
+  readonly kind: Kind
   readonly instance: string
   readonly model: string
   /** `group.echelonN`, when the instance was reached through one. */
@@ -74,6 +84,8 @@ export interface Open {
 export interface Recorder {
   /** Starts an entry; the attempt that owns it fills it in. */
   readonly begin: (options: {
+    /** @default "call" */
+    readonly kind?: Kind | undefined
     readonly instance: string
     readonly model: string
     readonly echelon: string | undefined
@@ -91,10 +103,11 @@ export interface Recorder {
  * @category constructors
  */
 export const makeRecorder = (): Recorder => {
-  const entries: Array<Open & { instance: string; model: string; echelon: string | undefined; startedAt: number }> = []
+  const entries: Array<Open & Pick<Entry, "kind" | "instance" | "model" | "echelon" | "startedAt">> = []
   return {
-    begin: ({ echelon, instance, model, now }) => {
+    begin: ({ echelon, instance, kind = "call", model, now }) => {
       const entry = {
+        kind,
         instance,
         model,
         echelon,
@@ -112,6 +125,7 @@ export const makeRecorder = (): Recorder => {
     },
     snapshot: (now) =>
       entries.map((entry) => ({
+        kind: entry.kind,
         instance: entry.instance,
         model: entry.model,
         echelon: entry.echelon,

@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+export * as Admission from "./Admission.ts"
 export * as AdmissionQueue from "./AdmissionQueue.ts"
 export * as Attempt from "./Attempt.ts"
 export * as Backoff from "./Backoff.ts"

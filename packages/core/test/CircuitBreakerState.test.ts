@@ -20,7 +20,8 @@ const calls = (state: State.State, verdicts: string, now: number) => {
 const commits = (state: State.State, took: number, now: number) => {
   const entered = State.enter(state, now - took, true)
   if (entered === undefined) throw new Error("not let in")
-  State.committed(state, entered, now, middle)
+  State.firstOutput(state, entered, now, middle)
+  State.committed(state, entered, now)
   return entered
 }
 const openedAt = (now: number, options: Partial<Plan.Breaker> = {}) => {
@@ -249,7 +250,9 @@ it("without first output of its own, or without slow_call, nothing is slow", () 
   const buffered = make(slowness)
   const unset = make({ ...slowness, slowCall: undefined })
   for (let i = 0; i < 9; i++) {
-    State.committed(buffered, State.enter(buffered, 0, false) as State.Call, 99_000, middle)
+    const entered = State.enter(buffered, 0, false) as State.Call
+    State.firstOutput(buffered, entered, 99_000, middle)
+    State.committed(buffered, entered, 99_000)
     commits(unset, 99_000, 99_000)
   }
   expect([State.status(buffered, 99_000), State.status(unset, 99_000)]).toEqual(["closed", "closed"])
@@ -278,6 +281,28 @@ it("a probe is decided at commit; its end counts as any other", () => {
   expect(State.snapshot(broke, 60_020)).toMatchObject({ state: "open", reason: "Network" })
 })
 
+it("is slow at first output, although it commits at its finish", () => {
+  const state = make(slowness)
+  const early = [0, 1, 2, 3].map(() => State.enter(state, 0, true) as State.Call)
+  for (const entered of early) State.firstOutput(state, entered, 1_001, middle)
+  expect(State.snapshot(state, 1_001)).toMatchObject({ state: "open", cause: "slow_calls" })
+})
+
+it("takes other options where it stands; a window of another length starts empty", () => {
+  const state = make({ failureThreshold: 3, failureRate: 0.9, minimumRequests: 3 })
+  calls(state, "ff", 1_000)
+  State.resize(state, { ...state.options, failureThreshold: 4 })
+  expect(State.snapshot(state, 1_000)).toMatchObject({ consecutiveFailures: 2, calls: 2 })
+  State.resize(state, { ...state.options, window: 1_000 })
+  expect(State.snapshot(state, 1_000)).toMatchObject({ consecutiveFailures: 2, calls: 0 })
+  calls(state, "f", 1_000)
+  expect(State.status(state, 1_000)).toBe("closed")
+  calls(state, "f", 1_000)
+  expect(State.status(state, 1_000)).toBe("open")
+  expect(() => State.resize(state, { ...state.options, failureThreshold: 0 })).toThrow(RangeError)
+  expect(state.options.failureThreshold).toBe(4)
+})
+
 it("what began before the trip, a reset or a force changes nothing", () => {
   for (const moved of [
     (state: State.State) => calls(state, "fffff", 0),
@@ -292,7 +317,10 @@ it("what began before the trip, a reset or a force changes nothing", () => {
       const early = State.enter(state, 0, true) as State.Call
       moved(state)
       const before = State.snapshot(state, 70_000)
-      if (verdict !== "ignored") State.committed(state, early, 70_000, middle)
+      if (verdict !== "ignored") {
+        State.firstOutput(state, early, 70_000, middle)
+        State.committed(state, early, 70_000)
+      }
       State.ended(state, early, verdict, undefined, 70_000, middle)
       expect(State.snapshot(state, 70_000)).toEqual(before)
     }

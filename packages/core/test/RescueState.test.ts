@@ -19,6 +19,7 @@ const request: LlmRequest.LlmRequest = {
   budget: Budget.make(),
   recorder: Route.makeRecorder(),
   echelon: "g.echelon1",
+  kind: "call",
   attempt: undefined,
   raw: { protocol: "openai-chat", body: {} }
 }
