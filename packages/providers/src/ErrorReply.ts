@@ -7,7 +7,7 @@
  * @since 0.1.0
  */
 import * as LlmError from "@echelon/core/LlmError"
-import type * as Duration from "effect/Duration"
+import * as Duration from "effect/Duration"
 import * as Json from "./Json.ts"
 import * as Redaction from "./Redaction.ts"
 import * as RetryAfter from "./RetryAfter.ts"
@@ -47,6 +47,10 @@ export interface Decoded {
   readonly status?: number | undefined
   readonly message?: string | undefined
   readonly contextWindow?: number | undefined
+  /** How long the body asks to wait, in milliseconds. A header that names a time stands before it. */
+  readonly retryAfter?: number | undefined
+  /** A quota of Google's that begins anew at midnight, Pacific time: the wait where nothing else names one. */
+  readonly isDaily?: boolean | undefined
 }
 
 /**
@@ -118,11 +122,33 @@ const toReason = (
  * @category constructors
  */
 export const fromDecoded = (decoded: Decoded): LlmError.LlmError => {
-  const tag = decoded.tag ?? (decoded.status === undefined ? "Unknown" : byStatus(decoded.status))
+  const { contextWindow, isDaily = false, message, status } = decoded
+  const tag = decoded.tag ?? (status === undefined ? "Unknown" : byStatus(status))
+  // There is no clock here: a day is the most that midnight can be away, and the instance clamps it.
+  const wait = decoded.retryAfter ?? (isDaily ? day : undefined)
   return LlmError.make({
-    reason: toReason(tag, { status: decoded.status, contextWindow: decoded.contextWindow }),
-    detail: decoded.message
+    reason: toReason(tag, {
+      status,
+      contextWindow,
+      retryAfter: wait === undefined ? undefined : Duration.millis(wait)
+    }),
+    detail: message
   })
+}
+
+const day = 24 * 60 * 60_000
+
+/**
+ * Clamps the wait that an error names to `max` milliseconds.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const clamped = (error: LlmError.LlmError, max: number): LlmError.LlmError => {
+  const { reason } = error
+  if (!("retryAfter" in reason) || reason.retryAfter === undefined) return error
+  const wait = Duration.toMillis(reason.retryAfter)
+  return wait > max ? LlmError.update(error, { reason: { ...reason, retryAfter: Duration.millis(max) } }) : error
 }
 
 /**
@@ -181,11 +207,21 @@ export const fromReply = (
     reason: toReason(tag, {
       status: reply.status,
       contextWindow: decoded?.contextWindow,
-      retryAfter: RetryAfter.parse(reply.headers, { now: options.now, max: options.maxCooldown })
+      retryAfter:
+        RetryAfter.parse(reply.headers, { now: options.now, max: options.maxCooldown }) ?? waitOf(decoded, options)
     }),
     detail,
     requestId
   })
+}
+
+const waitOf = (
+  decoded: Decoded | undefined,
+  options: { readonly now: number; readonly maxCooldown: number }
+): Duration.Duration | undefined => {
+  const wait =
+    decoded?.retryAfter ?? (decoded?.isDaily === true ? RetryAfter.untilPacificMidnight(options.now) : undefined)
+  return wait === undefined ? undefined : RetryAfter.clamp(wait, options.maxCooldown)
 }
 
 /**

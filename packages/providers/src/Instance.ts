@@ -22,6 +22,7 @@ import type * as Scope from "effect/Scope"
 import * as Endpoint from "./Endpoint.ts"
 import * as ErrorReply from "./ErrorReply.ts"
 import * as Json from "./Json.ts"
+import * as LimitHeaders from "./LimitHeaders.ts"
 import type * as Protocol from "./Protocol.ts"
 import * as ProviderTable from "./ProviderTable.ts"
 import * as Redaction from "./Redaction.ts"
@@ -130,6 +131,7 @@ const open = (
       accept: request.stream ? "text/event-stream" : "application/json",
       maxResponseBytes: provider.maxResponseBytes
     })
+    if (LimitHeaders.isPresent(exchange.headers)) yield* report(context, exchange, attempt)
     if (!isSuccess(exchange.status)) return yield* refused(context, exchange)
     const raw = request.raw?.protocol === row.protocol.name
     // The server decides what it sends: one that cannot stream, or always does, is understood all the same.
@@ -139,6 +141,13 @@ const open = (
   })
 
 const isSuccess = (status: number): boolean => status >= 200 && status < 300
+
+/** Tells what the head of an answer says of the provider's limits, whatever its status is. */
+const report = (context: Context, exchange: Wire.Exchange, attempt: Attempt.Attempt): Effect.Effect<void> =>
+  Effect.map(Clock.currentTimeMillis, (now) => {
+    const max = context.instance.provider.maxCooldown
+    for (const one of LimitHeaders.parse(exchange.headers, { now, max })) attempt.report(one)
+  })
 
 /** Reads a refusal. A body that breaks off does not hide the status. */
 const refused = (context: Context, exchange: Wire.Exchange): Effect.Effect<never, LlmError.LlmError> =>
@@ -164,9 +173,9 @@ const refused = (context: Context, exchange: Wire.Exchange): Effect.Effect<never
     }
   )
 
-/** Finishes an error that a protocol made: what it quotes is redacted and cut. */
+/** Finishes an error that a protocol made: what it quotes is redacted and cut, the wait it names is clamped. */
 const cleaned = (context: Context, exchange: Wire.Exchange, error: LlmError.LlmError): LlmError.LlmError =>
-  LlmError.update(error, {
+  LlmError.update(ErrorReply.clamped(error, context.instance.provider.maxCooldown), {
     detail:
       error.detail === undefined
         ? undefined

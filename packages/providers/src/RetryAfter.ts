@@ -7,6 +7,7 @@
  *
  * @since 0.1.0
  */
+import * as DateTime from "effect/DateTime"
 import * as Duration from "effect/Duration"
 
 /**
@@ -41,7 +42,45 @@ export const parse = (
     amount(headers["retry-after-ms"]) ??
     amount(headers["x-ms-retry-after-ms"]) ??
     plain(headers["retry-after"], options.now)
-  return millis === undefined ? undefined : Duration.millis(Math.min(Math.ceil(millis), options.max))
+  return millis === undefined ? undefined : clamp(millis, options.max)
+}
+
+/**
+ * A wait of `millis`, at most `max`.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const clamp = (millis: number, max: number): Duration.Duration =>
+  Duration.millis(Math.min(Math.ceil(millis), max))
+
+// Every repetition is bounded and each unit stands once, so a hostile text costs no more than a right one.
+const number = "(\\d{1,9}(?:\\.\\d{1,12})?)"
+const units = new RegExp(`^(?:${number}h)?(?:${number}m)?(?:${number}s)?(?:${number}ms)?$`)
+
+/**
+ * The milliseconds of a duration as Go and Google's APIs write it (`1h2m3.5s`, `6m0s`, `20ms`, `17s`); `undefined`
+ * when the text is none.
+ *
+ * @since 0.1.0
+ * @category parsing
+ */
+export const duration = (text: string): number | undefined => {
+  const found = text === "" || text.length > 64 ? null : units.exec(text)
+  if (found === null) return undefined
+  const [, hours = 0, minutes = 0, seconds = 0, millis = 0] = found
+  return Number(hours) * 3_600_000 + Number(minutes) * 60_000 + Number(seconds) * 1_000 + Number(millis)
+}
+
+/**
+ * The milliseconds until the next midnight in California, when the daily quotas of Google begin anew.
+ *
+ * @since 0.1.0
+ * @category getters
+ */
+export const untilPacificMidnight = (now: number): number => {
+  const here = DateTime.makeZonedUnsafe(now, { timeZone: "America/Los_Angeles" })
+  return DateTime.toEpochMillis(DateTime.add(DateTime.startOf(here, "day"), { days: 1 })) - now
 }
 
 const amount = (value: string | undefined): number | undefined => {

@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs"
 import type { LlmError } from "@echelon/core"
 import { AnthropicMessages, ErrorReply, type Json, OpenAiChat, ProviderTable, Redaction } from "@echelon/providers"
 import { expect, it } from "@effect/vitest"
+import { Duration } from "effect"
 import { optionsOf } from "./Support.ts"
 
 interface Fixture {
@@ -99,4 +100,143 @@ it("makes errors of events that have no status", () => {
     options
   )
   expect(ErrorReply.fromDecoded(decoded ?? {}).reason._tag).toBe("Overloaded")
+})
+
+// --- the wait that Google's body names --------------------------------------------------------------------------
+
+const hour = 3_600_000
+
+/** 10:20 in the morning in California, by daylight saving time. */
+const now = Date.UTC(2026, 9, 1, 17, 20, 0)
+
+const perMinute = "GenerateRequestsPerMinutePerProjectPerModel-FreeTier"
+const perDay = "GenerateRequestsPerDayPerProjectPerModel-FreeTier"
+
+const retryInfo = (retryDelay: Json.Json) => ({ "@type": "type.googleapis.com/google.rpc.RetryInfo", retryDelay })
+
+const quotaFailure = (...ids: ReadonlyArray<string>) => ({
+  "@type": "type.googleapis.com/google.rpc.QuotaFailure",
+  violations: ids.map((quotaId) => ({
+    quotaMetric: "generativelanguage.googleapis.com/generate_content_free_tier_requests",
+    quotaId,
+    quotaDimensions: { location: "global", model: "gemini-2.5-flash" },
+    quotaValue: "20"
+  }))
+})
+
+const errorInfo = (quota: string) => ({
+  "@type": "type.googleapis.com/google.rpc.ErrorInfo",
+  reason: "RATE_LIMIT_EXCEEDED",
+  domain: "googleapis.com",
+  metadata: { quota_metric: "cloudcode-pa.googleapis.com/gemini_2_5_pro_requests", quota_limit: quota }
+})
+
+const help = {
+  "@type": "type.googleapis.com/google.rpc.Help",
+  links: [{ description: "Learn more", url: "https://x" }]
+}
+
+const google = (...details: ReadonlyArray<Json.Json>): Json.JsonObject => ({
+  error: {
+    code: 429,
+    message: "You exceeded your current quota, please check your plan and billing details.",
+    status: "RESOURCE_EXHAUSTED",
+    details: [...details]
+  }
+})
+
+const waitOf = (body: Json.Json, headers = {}, status = 429, max = 24 * hour) => {
+  const options = optionsOf("openai-compatible")
+  const error = ErrorReply.fromReply(
+    { status, headers, body: JSON.stringify(body) },
+    {
+      decode: (json) => OpenAiChat.protocol.decodeError(json, options),
+      statuses: {},
+      redaction: Redaction.make([]),
+      now,
+      maxCooldown: max
+    }
+  )
+  return [error.reason._tag, error.retryAfter === undefined ? undefined : Duration.toMillis(error.retryAfter)]
+}
+
+const untilMidnight = 13 * hour + 40 * 60_000
+
+it("takes the wait from Google's body", () => {
+  const cases: ReadonlyArray<readonly [string, Json.Json, LlmError.ReasonTag, number | undefined]> = [
+    ["a minute's quota", google(quotaFailure(perMinute), help, retryInfo("17s")), "RateLimited", 17_000],
+    ["in a list of one", [google(quotaFailure(perMinute), retryInfo("36.429760048s"))], "RateLimited", 36_430],
+    ["no delay named", google(quotaFailure(perMinute), help), "RateLimited", undefined],
+    ["a day's quota with a delay", google(quotaFailure(perDay), retryInfo("36s")), "QuotaExhausted", 36_000],
+    ["a day's quota without one", google(quotaFailure(perDay), help), "QuotaExhausted", untilMidnight],
+    ["both quotas", google(quotaFailure(perMinute, perDay)), "QuotaExhausted", untilMidnight],
+    ["a day's limit by its name", google(errorInfo("Gemini25ProRequestsPerDay")), "QuotaExhausted", untilMidnight],
+    ["a minute's limit by its name", google(errorInfo("RequestsPerMinute")), "RateLimited", undefined],
+    ["no details", google(), "RateLimited", undefined]
+  ]
+  for (const [title, body, tag, wait] of cases) expect([title, ...waitOf(body)]).toEqual([title, tag, wait])
+})
+
+it("prefers a header to the body", () => {
+  expect(waitOf(google(retryInfo("17s")), { "retry-after": "9" })).toEqual(["RateLimited", 9_000])
+  expect(waitOf(google(retryInfo("17s")), { "retry-after": "-9" })).toEqual(["RateLimited", 17_000])
+  expect(waitOf(google(quotaFailure(perDay)), { "retry-after": "9" })).toEqual(["QuotaExhausted", 9_000])
+})
+
+it("clamps what a body names as what a header names", () => {
+  expect(waitOf(google(retryInfo("999999s")), {}, 429, hour)).toEqual(["RateLimited", hour])
+  expect(waitOf(google(quotaFailure(perDay)), {}, 429, hour)).toEqual(["QuotaExhausted", hour])
+})
+
+it("keeps the wait of what is overloaded and gives none to what is no matter of time", () => {
+  const info = { code: 503, status: "UNAVAILABLE", message: "?", details: [retryInfo("3s")] }
+  expect(waitOf({ error: info }, {}, 503)).toEqual(["Overloaded", 3_000])
+  expect(waitOf({ error: { ...info, code: 400 } }, {}, 400)).toEqual(["InvalidRequest", undefined])
+})
+
+it("takes nonsense in the details for no detail", () => {
+  const delays: ReadonlyArray<Json.Json> = [
+    "-5s",
+    "0s",
+    "NaNs",
+    "1e309s",
+    "soon",
+    "",
+    "9".repeat(100_000),
+    17,
+    null,
+    {}
+  ]
+  for (const delay of delays)
+    expect([delay, ...waitOf(google(retryInfo(delay)))]).toEqual([delay, "RateLimited", undefined])
+  const strange: ReadonlyArray<Json.Json> = [null, 1, "x", [], {}, { "@type": 1 }, { ...quotaFailure(), violations: 1 }]
+  const violations: Json.JsonObject = { ...quotaFailure(), violations: [null, 1, {}, { quotaId: 1 }] }
+  expect(waitOf(google(...strange, violations, retryInfo("17s")))).toEqual(["RateLimited", 17_000])
+  expect(waitOf({ error: { code: 429, message: "?", details: { "0": retryInfo("17s") } } })).toEqual([
+    "RateLimited",
+    undefined
+  ])
+  // More details than any error has are not looked through.
+  const padding = Array.from({ length: 100_000 }, () => help)
+  expect(waitOf(google(...padding, retryInfo("17s")))).toEqual(["RateLimited", undefined])
+})
+
+it("carries the wait of an error inside a stream, at most a day", () => {
+  const options = optionsOf("openai-compatible")
+  const wait = (body: Json.Json) => {
+    const error = ErrorReply.fromDecoded(OpenAiChat.protocol.decodeError(body, options) ?? {})
+    return [error.reason._tag, error.retryAfter === undefined ? undefined : Duration.toMillis(error.retryAfter)]
+  }
+  expect(wait(google(retryInfo("17s")))).toEqual(["RateLimited", 17_000])
+  expect(wait(google(quotaFailure(perDay)))).toEqual(["QuotaExhausted", 24 * hour])
+  expect(wait(google())).toEqual(["RateLimited", undefined])
+})
+
+it("clamps the wait of an error that is made already", () => {
+  const error = ErrorReply.fromDecoded({ tag: "Overloaded", retryAfter: 5_000, message: "m" })
+  expect(ErrorReply.clamped(error, 5_000)).toBe(error)
+  const clamped = ErrorReply.clamped(error, 4_000)
+  expect([clamped.retryAfter, clamped.detail]).toEqual([Duration.seconds(4), "m"])
+  const without = ErrorReply.fromDecoded({ tag: "Overloaded" })
+  expect(ErrorReply.clamped(without, 0)).toBe(without)
 })

@@ -316,6 +316,20 @@ it.effect("a quota that is used up, inside a 429", () =>
   })
 )
 
+it.effect("a quota of the day inside a stream, its wait clamped", () =>
+  Effect.gen(function* () {
+    const server = yield* serve((_, response) => {
+      response.writeHead(200, streamHead)
+      const violations = [{ quotaId: "GenerateRequestsPerDayPerProjectPerModel" }]
+      const details = [{ "@type": "type.googleapis.com/google.rpc.QuotaFailure", violations }]
+      response.end(sse({ error: { code: 429, message: "no more today", status: "RESOURCE_EXHAUSTED", details } }))
+    })
+    const llm = yield* llmAt("openai", server.url, { maxCooldown: 90_000 })
+    const error = yield* Effect.flip(collect(llm))
+    expect(error.reason).toEqual({ _tag: "QuotaExhausted", retryAfter: Duration.millis(90_000) })
+  })
+)
+
 it.effect("529 with the provider's request id", () =>
   Effect.gen(function* () {
     const body = { type: "error", error: { type: "overloaded_error", message: "Overloaded" } }

@@ -45,3 +45,41 @@ it("never exceeds the clamp", () => {
   expect(read({ "retry-after": "999999999999" })).toBe(3_600_000)
   expect(read({ "retry-after": "Fri, 01 Jan 2100 00:00:00 GMT" }, 60_000)).toBe(60_000)
 })
+
+it("reads durations as Go and Google write them", () => {
+  const cases: Record<string, number | undefined> = {
+    "17s": 17_000,
+    "0s": 0,
+    "20ms": 20,
+    "6m0s": 360_000,
+    "1h2m3.5s": 3_723_500,
+    "2h30m": 9_000_000,
+    "1h0m0s5ms": 3_600_005,
+    "36.5s": 36_500,
+    "": undefined,
+    "17": undefined,
+    s: undefined,
+    "-1s": undefined,
+    "1s1s": undefined,
+    "1s1m": undefined,
+    "1.s": undefined,
+    ".5s": undefined,
+    "1e3s": undefined,
+    "17s ": undefined,
+    "1111111111s": undefined,
+    [`${"1".repeat(100_000)}s`]: undefined
+  }
+  for (const [text, expected] of Object.entries(cases))
+    expect([text, RetryAfter.duration(text)]).toEqual([text, expected])
+})
+
+it("knows midnight in California, in summer and winter and between", () => {
+  const hours = (...at: Parameters<typeof Date.UTC>) => RetryAfter.untilPacificMidnight(Date.UTC(...at)) / 3_600_000
+  expect(hours(2026, 6, 1, 6, 30)).toBe(0.5)
+  expect(hours(2026, 6, 1, 7)).toBe(24)
+  expect(hours(2026, 0, 1, 7, 30)).toBe(0.5)
+  expect(hours(2026, 0, 1, 8)).toBe(24)
+  // The clocks go forward on the 8th of March, and back on the 1st of November.
+  expect(hours(2026, 2, 8, 8)).toBe(23)
+  expect(hours(2026, 10, 1, 7)).toBe(25)
+})
