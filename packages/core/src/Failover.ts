@@ -157,6 +157,25 @@ const repeatFrom = (
 }
 
 /**
+ * Members of a tier that the request has not asked and may ask now, by place.
+ *
+ * @since 0.1.0
+ * @category getters
+ */
+export const fresh = (
+  tier: Tier,
+  state: State,
+  availability: (member: Member) => Availability
+): ReadonlyArray<number> => {
+  const found: Array<number> = []
+  for (let i = 0; i < tier.members.length; i++) {
+    const member = tier.members[i] as Member
+    if (!state.failures.has(member.id) && !isForbidden(member, state) && availability(member) === "ready") found.push(i)
+  }
+  return found
+}
+
+/**
  * Decides what is tried next, and moves the state to the tier where that is.
  *
  * @since 0.1.0

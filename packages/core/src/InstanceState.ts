@@ -25,6 +25,8 @@ export interface InstanceState {
   readonly availability: (now: number) => Failover.Availability
   readonly cooldown: () => Cooldown.Cooldown
   readonly stats: () => InstanceStats.InstanceStats
+  /** Forgets the cooldown and what was learned; what it is serving stays counted. */
+  readonly reset: () => void
   /** Counts an attempt while it lasts, and learns from how it ends. */
   readonly enter: (attempt: Attempt.Attempt, clock: Clock.Clock) => void
 }
@@ -50,6 +52,10 @@ export interface Options {
   readonly maxCooldown?: number | undefined
   /** The cooldown it shares with others under one limit. @default its own */
   readonly cooldown?: Cell | undefined
+  /** Whether somebody has taken it out. @default never */
+  readonly isDrained?: (() => boolean) | undefined
+  /** Told when the cooldown ends later than before. It must not throw. */
+  readonly onCooldown?: ((until: number, now: number) => void) | undefined
 }
 
 /**
@@ -60,39 +66,51 @@ export interface Options {
  */
 export const make = (options: Options = {}): InstanceState => {
   const { cooldown = { current: Cooldown.none }, maxCooldown = Plans.defaults.provider.maxCooldown } = options
+  const { isDrained = () => false, onCooldown } = options
   let inFlight = 0
   let stats = InstanceStats.empty
   return {
     inFlight: () => inFlight,
     stats: () => stats,
     cooldown: () => cooldown.current,
-    availability: (now) => (cooldown.current.until > now ? { until: cooldown.current.until } : "ready"),
+    availability: (now) =>
+      isDrained() ? "out" : cooldown.current.until > now ? { until: cooldown.current.until } : "ready",
+    reset: () => {
+      cooldown.current = Cooldown.none
+      stats = InstanceStats.empty
+    },
     enter: (attempt, clock) => {
       inFlight += 1
       const startedAt = clock.currentTimeMillisUnsafe()
-      let committedAt: number | undefined
-      attempt.onCommit(() => {
-        committedAt = clock.currentTimeMillisUnsafe()
+      let outputAt: number | undefined
+      attempt.onFirstOutput(() => {
+        outputAt = clock.currentTimeMillisUnsafe()
       })
       attempt.onSettle((outcome) => {
         inFlight -= 1
         const now = clock.currentTimeMillisUnsafe()
         if (outcome._tag === "Completed") {
           cooldown.current = Cooldown.succeeded(cooldown.current)
-          const streamed = committedAt === undefined ? 0 : now - committedAt
+          const streamed = outputAt === undefined ? 0 : now - outputAt
           const tokens = outcome.usage.outputTokens
           stats = InstanceStats.succeeded(
             stats,
             {
-              firstOutput: committedAt === undefined ? undefined : committedAt - startedAt,
+              firstOutput: outputAt === undefined ? undefined : outputAt - startedAt,
               tokensPerSecond: tokens === undefined || streamed <= 0 ? undefined : (tokens * 1_000) / streamed
             },
             now
           )
         } else if (outcome._tag === "Failed") {
           const { reason } = outcome.error
+          const before = cooldown.current.until
           cooldown.current = Cooldown.failed(cooldown.current, reason, startedAt, now, maxCooldown)
+          if (cooldown.current.until > before) onCooldown?.(cooldown.current.until, now)
           if (FailureClass.of(reason).breaker !== "ignored") stats = InstanceStats.failed(stats, now)
+        } else if (outputAt === undefined) {
+          // Who was left waiting knows at least that it takes longer: else a silent instance, always hedged away
+          // from, would go on looking fast.
+          stats = InstanceStats.outlasted(stats, now - startedAt, now)
         }
       })
     }

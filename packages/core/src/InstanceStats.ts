@@ -79,6 +79,18 @@ export const succeeded = (
 }
 
 /**
+ * Records an attempt that was left after `waited` milliseconds without output: it takes at least that long. Nothing
+ * is said of its success.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const outlasted = (state: InstanceStats, waited: number, now: number): InstanceStats =>
+  state.firstOutput !== undefined && waited <= state.firstOutput
+    ? state
+    : { ...state, firstOutput: waited, observedAt: now }
+
+/**
  * Records an attempt that failed by the instance's fault.
  *
  * @since 0.1.0

@@ -23,6 +23,7 @@ import * as LlmError from "./LlmError.ts"
 import * as LlmReply from "./LlmReply.ts"
 import * as LlmRequest from "./LlmRequest.ts"
 import * as Part from "./Part.ts"
+import * as TokenEstimate from "./TokenEstimate.ts"
 import * as Usage from "./Usage.ts"
 
 /**
@@ -127,11 +128,13 @@ export const make = (options: Options): Llm => {
         entry.endedAt = clock.currentTimeMillisUnsafe()
         entry.outcome = outcome._tag === "Completed" ? "completed" : outcome._tag === "Failed" ? "failed" : "cancelled"
         if (outcome._tag === "Failed") entry.reason = outcome.error.reason._tag
-        if (outcome._tag === "Completed") {
-          entry.usage = outcome.usage
-          entry.cost = Usage.cost(outcome.usage, prices)
-          if (entry.cost !== undefined) request.budget.spend(entry.cost)
-        }
+        if (outcome._tag === "Completed") entry.usage = outcome.usage
+        // Nobody reports what a call used that was left, or broke: its model ran all the same.
+        else if (outcome._tag === "Cancelled" || entry.firstOutputAt !== undefined)
+          entry.usage = Usage.estimated(TokenEstimate.of(request).input, TokenEstimate.ofText(seal.text()))
+        if (entry.usage === undefined) return
+        entry.cost = Usage.cost(entry.usage, prices)
+        if (entry.cost !== undefined) request.budget.spend(entry.cost)
       })
       const seal = new Seal(id, request, attempt, clock, () => {
         entry.firstOutputAt ??= clock.currentTimeMillisUnsafe()
@@ -196,6 +199,11 @@ class Seal {
     this.attempt = attempt
     this.clock = clock
     this.onOutput = onOutput
+  }
+
+  /** What was delivered so far. */
+  text(): string {
+    return this.delivered.join("")
   }
 
   /** Says which instance failed. */
@@ -311,7 +319,7 @@ class Seal {
     return LlmError.update(Attempt.errorOf(outcome), {
       instance: this.id,
       route: this.request.recorder.snapshot(this.clock.currentTimeMillisUnsafe()),
-      delivered: this.delivered.join("")
+      delivered: this.text()
     })
   }
 

@@ -10,6 +10,7 @@ import type * as Backoff from "./Backoff.ts"
 import type * as CircuitBreaker from "./CircuitBreaker.ts"
 import * as Clocks from "./Clocks.ts"
 import type * as Failover from "./Failover.ts"
+import type * as HedgeState from "./HedgeState.ts"
 import * as InstanceState from "./InstanceState.ts"
 import type * as Llm from "./Llm.ts"
 import type * as LlmRequest from "./LlmRequest.ts"
@@ -29,8 +30,10 @@ export interface Member extends Failover.Member {
   readonly breaker: CircuitBreaker.CircuitBreaker | undefined
   /** The limits it is under: its echelon's, its own. @default none */
   readonly limiters: ReadonlyArray<RateLimiter.RateLimiter>
-  /** When its breaker last let it back in; for slow start. */
-  readonly recoveredAt: () => number | undefined
+  /** The one of `limiters` that learns what the provider says is left. @default none */
+  readonly reported: RateLimiter.RateLimiter | undefined
+  /** What is known for hedging, by all of its echelon. @default not hedged */
+  readonly hedge: HedgeState.State | undefined
   readonly weight: number
   readonly priority: number
   /** USD per million tokens, input and output together. */
@@ -54,7 +57,7 @@ export interface Member extends Failover.Member {
  * @category models
  */
 export type Options = {
-  readonly [K in Exclude<keyof Member, "llm" | "id" | "recoveredAt">]?: Member[K] | undefined
+  readonly [K in Exclude<keyof Member, "llm" | "id">]?: Member[K] | undefined
 }
 
 const { fallback } = Plans.defaults
@@ -65,37 +68,32 @@ const { fallback } = Plans.defaults
  * @since 0.1.0
  * @category constructors
  */
-export const make = (llm: Llm.Llm, options: Options = {}): Member => {
-  let recoveredAt: number | undefined
-  options.breaker?.onTransition(({ at, to }) => {
-    if (to === "closed") recoveredAt = at
-  })
-  return {
-    recoveredAt: () => recoveredAt,
-    id: llm.id,
-    llm,
-    model: options.model ?? llm.id,
-    contextWindow: options.contextWindow ?? llm.capabilities.contextWindow,
-    maxRetryAfterWait: options.maxRetryAfterWait ?? fallback.maxRetryAfterWait,
-    contentPolicyFallback: options.contentPolicyFallback ?? fallback.contentPolicyFallback,
-    state: options.state ?? InstanceState.make(),
-    breaker: options.breaker,
-    limiters: options.limiters ?? [],
-    weight: options.weight ?? 1,
-    priority: options.priority ?? 1,
-    price: options.price,
-    echelon: options.echelon,
-    clocks: options.clocks ?? Clocks.defaults,
-    settings: options.settings ?? {},
-    upstream: options.upstream ?? Plans.defaults.echelon.upstream,
-    commit: options.commit ?? fallback.commit,
-    onInterrupt: options.onInterrupt ?? [fallback.onInterrupt],
-    backoff: options.backoff ?? {
-      base: Duration.millis(fallback.retryDelay),
-      cap: Duration.millis(fallback.retryMaxDelay)
-    }
+export const make = (llm: Llm.Llm, options: Options = {}): Member => ({
+  id: llm.id,
+  llm,
+  model: options.model ?? llm.id,
+  contextWindow: options.contextWindow ?? llm.capabilities.contextWindow,
+  maxRetryAfterWait: options.maxRetryAfterWait ?? fallback.maxRetryAfterWait,
+  contentPolicyFallback: options.contentPolicyFallback ?? fallback.contentPolicyFallback,
+  state: options.state ?? InstanceState.make(),
+  breaker: options.breaker,
+  limiters: options.limiters ?? [],
+  reported: options.reported,
+  hedge: options.hedge,
+  weight: options.weight ?? 1,
+  priority: options.priority ?? 1,
+  price: options.price,
+  echelon: options.echelon,
+  clocks: options.clocks ?? Clocks.defaults,
+  settings: options.settings ?? {},
+  upstream: options.upstream ?? Plans.defaults.echelon.upstream,
+  commit: options.commit ?? fallback.commit,
+  onInterrupt: options.onInterrupt ?? [fallback.onInterrupt],
+  backoff: options.backoff ?? {
+    base: Duration.millis(fallback.retryDelay),
+    cap: Duration.millis(fallback.retryMaxDelay)
   }
-}
+})
 
 /** Both must allow it; of two waits the longer counts. */
 const both = (a: Failover.Availability, b: Failover.Availability): Failover.Availability => {
@@ -169,5 +167,8 @@ export const enter = (
   request: LlmRequest.LlmRequest
 ): void => {
   member.state.enter(attempt, clock)
-  member.breaker?.enter(attempt, clock, random, request.stream && request.commit === "first_output")
+  member.breaker?.enter(attempt, clock, random, request.stream)
+  const { reported } = member
+  if (reported !== undefined)
+    attempt.onReport((report) => void RateLimiter.learn(reported, report, clock.currentTimeMillisUnsafe()))
 }

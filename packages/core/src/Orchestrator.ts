@@ -8,6 +8,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import * as Control from "./Control.ts"
 import type * as Interpreter from "./Interpreter.ts"
 import * as Llm from "./Llm.ts"
 import type * as LlmError from "./LlmError.ts"
@@ -87,6 +88,7 @@ export const open = (
  * @category models
  */
 export type Services =
+  | Control.Control
   | Orchestrator
   | Router.Router
   | PoolManager.PoolManager
@@ -103,5 +105,6 @@ export const layer: Layer.Layer<Services, never, Interpreter.Interpreter> = Laye
   Layer.provideMerge(Orchestrator.layer, Router.Router.layer),
   PoolManager.PoolManager.layer,
   TaskGroupManager.TaskGroupManager.layer,
-  WrapperManager.WrapperManager.layer
+  WrapperManager.WrapperManager.layer,
+  Control.Control.layer
 )

@@ -30,10 +30,10 @@ export class PoolManager extends Context.Service<
 >()("@echelon/core/PoolManager") {
   static readonly layer: Layer.Layer<PoolManager, never, Interpreter.Interpreter> = Layer.effect(
     PoolManager,
-    Effect.map(Interpreter.Interpreter, ({ current }) =>
+    Effect.map(Interpreter.Interpreter, ({ current, plan }) =>
       PoolManager.of({
         get: (name) => Interpreter.following(current, name, ({ pool }) => pool(name)),
-        plans: Effect.scoped(Effect.map(current, ({ root }) => Object.values(root.pools)))
+        plans: Effect.map(plan, (root) => Object.values(root.pools))
       })
     )
   )

@@ -24,6 +24,7 @@ import type * as LlmReply from "./LlmReply.ts"
 import type * as LlmRequest from "./LlmRequest.ts"
 import type * as Part from "./Part.ts"
 import * as RescueState from "./RescueState.ts"
+import * as Usage from "./Usage.ts"
 
 /**
  * Options of `wrap`.
@@ -269,12 +270,22 @@ class Rescue {
 
   private adopt(reply: Reply, plan: RescueState.Plan, scope: Scope.Closeable): void {
     // The route has grown since the last seam, so its size is a number of this seam's own.
-    RescueState.goOn(this.state, plan, reply.instance, this.request.recorder.size())
+    RescueState.goOn(this.state, plan, reply.instance, this.request.recorder.size(), this.spent())
     this.current = reply
     this.scope = scope
     this.source = undefined
     this.broken = undefined
     this.watch(reply)
+  }
+
+  /** What the answers used that broke after they had given output. */
+  private spent(): Usage.Usage | undefined {
+    let sum: Usage.Usage | undefined
+    for (const entry of this.request.recorder.snapshot(this.clock.currentTimeMillisUnsafe())) {
+      if (entry.outcome !== "failed" || entry.usage === undefined) continue
+      sum = sum === undefined ? entry.usage : Usage.add(sum, entry.usage)
+    }
+    return sum
   }
 
   /** Ends the reply with its first cause. */

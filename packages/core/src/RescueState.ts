@@ -58,6 +58,8 @@ interface Block {
 interface Continuation {
   readonly plan: Plan
   readonly to: string
+  /** What the answers before it used, as far as that can be told. */
+  readonly spent: Usage.Usage | undefined
   /** Put before block ids, which two answers may share. */
   readonly prefix: string
   /** How much of the expected text has come again. */
@@ -193,15 +195,17 @@ const withPrefill = (
 }
 
 /**
- * Lets another instance go on. `nth` is a number that no other continuation of the reply has.
+ * Lets another instance go on. `nth` is a number that no other continuation of the reply has; `spent` is what the
+ * answers before it used, as far as that can be told.
  *
  * @since 0.1.0
  * @category mutations
  */
-export const goOn = (state: State, plan: Plan, to: string, nth: number): void => {
+export const goOn = (state: State, plan: Plan, to: string, nth: number, spent: Usage.Usage | undefined): void => {
   state.continuation = {
     plan,
     to,
+    spent,
     prefix: `seam${nth}:`,
     matched: 0,
     seamShown: false,
@@ -215,7 +219,7 @@ export const goOn = (state: State, plan: Plan, to: string, nth: number): void =>
  * does not begin with the delivered text.
  *
  * **Details** Before the first break a batch passes as it is. Afterwards raw events are taken off, block ids
- * made unique, and the finish part marked: its usage is the last answer's. While a new answer repeats the
+ * made unique, and the finish part tells the usage of all. While a new answer repeats the
  * delivered text nothing is passed on; its reasoning up to there is dropped. The blocks left open by the broken
  * answer end before the seam.
  *
@@ -296,7 +300,7 @@ const pass = (at: Continuation, part: Part.Part, out: Array<Part.Part>): void =>
   const { raw: _, ...parsed } = part
   const block = blockOf(parsed)
   if (block === undefined) {
-    out.push(parsed.type === "finish" ? asPartial(parsed) : parsed)
+    out.push(parsed.type === "finish" ? withSpent(parsed, at.spent) : parsed)
     return
   }
   const key = keyOf(block)
@@ -330,10 +334,23 @@ const ownOf = ({ metadata }: Part.Finish): Schema.JsonObject => {
   return typeof own === "object" && own !== null && !Array.isArray(own) ? (own as Schema.JsonObject) : {}
 }
 
-const asPartial = (finish: Part.Finish): Part.Finish => ({
-  ...finish,
-  metadata: { ...finish.metadata, echelon: { ...ownOf(finish), usage: "partial" } }
-})
+/** Adds what the broken answers used, or says that it is not known. */
+const withSpent = (finish: Part.Finish, spent: Usage.Usage | undefined): Part.Finish => {
+  const { inputTokens, outputTokens } = finish.usage
+  const isKnown = inputTokens.total !== undefined && outputTokens.total !== undefined
+  const [input, output] = [spent?.inputTokens, spent?.outputTokens]
+  if (!isKnown || input === undefined || output === undefined)
+    return { ...finish, metadata: { ...finish.metadata, echelon: { ...ownOf(finish), usage: "partial" } } }
+  return {
+    ...finish,
+    usage: {
+      ...finish.usage,
+      inputTokens: { ...inputTokens, total: inputTokens.total + input },
+      outputTokens: { ...outputTokens, total: outputTokens.total + output }
+    },
+    metadata: { ...finish.metadata, echelon: { ...ownOf(finish), usage: "estimated" } }
+  }
+}
 
 const record = (state: State, part: Part.Part): void => {
   if (part.type === "text-delta") state.chunks.push(part.delta)
@@ -345,13 +362,16 @@ const record = (state: State, part: Part.Part): void => {
 }
 
 /**
- * The usage of a whole reply by its finish part. After a seam the figures are those of the last answer alone,
- * and their source is `unknown`, since nobody reports what a broken answer used.
+ * The usage of a whole reply by its finish part. After a seam the figures hold an estimate of what the broken answers
+ * used, and their source is `estimated`; where that cannot be told they are those of the last answer alone, and their
+ * source is `unknown`.
  *
  * @since 0.1.0
  * @category getters
  */
 export const usageOf = (finish: Part.Finish): Usage.Usage => {
   const usage = Usage.fromFinish(finish.usage)
-  return ownOf(finish)["usage"] === "partial" ? Usage.add(usage, Usage.unknown) : usage
+  const said = ownOf(finish)["usage"]
+  if (said === "estimated") return { ...usage, source: "estimated" }
+  return said === "partial" ? Usage.add(usage, Usage.unknown) : usage
 }

@@ -30,10 +30,10 @@ export class TaskGroupManager extends Context.Service<
 >()("@echelon/core/TaskGroupManager") {
   static readonly layer: Layer.Layer<TaskGroupManager, never, Interpreter.Interpreter> = Layer.effect(
     TaskGroupManager,
-    Effect.map(Interpreter.Interpreter, ({ current }) =>
+    Effect.map(Interpreter.Interpreter, ({ current, plan }) =>
       TaskGroupManager.of({
         get: (name) => Interpreter.following(current, name, ({ group }) => group(name)),
-        plans: Effect.scoped(Effect.map(current, ({ root }) => Object.values(root.groups)))
+        plans: Effect.map(plan, (root) => Object.values(root.groups))
       })
     )
   )

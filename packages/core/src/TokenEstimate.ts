@@ -155,6 +155,30 @@ export const of = (
 export const ofRequest = (request: Sized, options?: Parameters<typeof of>[1]): number => of(request, options).total
 
 /**
+ * A window that the request surely fits, told without looking at its letters; `Infinity` where only an estimate can
+ * tell, because it holds more than text.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const bound = (request: Sized): number => {
+  if (request.tools.length > 0 || request.responseFormat.type === "json") return Number.POSITIVE_INFINITY
+  // No letter weighs more than one token.
+  let letters = per.reply + 1
+  for (const { content } of request.messages) {
+    letters += per.message
+    if (typeof content === "string") letters += content.length
+    else {
+      for (const part of content) {
+        if (part.type !== "text" && part.type !== "reasoning") return Number.POSITIVE_INFINITY
+        letters += part.text.length
+      }
+    }
+  }
+  return letters / 2 + (request.settings.maxOutputTokens ?? 0)
+}
+
+/**
  * Whether a request may fit a context window: `false` only when it surely does not. An unknown window fits.
  *
  * **Details** The estimate is at most about twice the truth, so half of it must fit, beside the output that the

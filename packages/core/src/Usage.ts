@@ -80,6 +80,19 @@ export const fromFinish = (encoded: Encoded): Usage => {
   }
 }
 
+/**
+ * Usage that nobody reported, as far as it can be told by the letters.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const estimated = (inputTokens: number, outputTokens: number): Usage => ({
+  ...unknown,
+  inputTokens,
+  outputTokens,
+  source: "estimated"
+})
+
 const sum = (a: number | undefined, b: number | undefined): number | undefined =>
   a === undefined ? b : b === undefined ? a : a + b
 

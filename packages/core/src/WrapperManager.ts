@@ -30,10 +30,10 @@ export class WrapperManager extends Context.Service<
 >()("@echelon/core/WrapperManager") {
   static readonly layer: Layer.Layer<WrapperManager, never, Interpreter.Interpreter> = Layer.effect(
     WrapperManager,
-    Effect.map(Interpreter.Interpreter, ({ current }) =>
+    Effect.map(Interpreter.Interpreter, ({ current, plan }) =>
       WrapperManager.of({
         get: (name) => Interpreter.following(current, name, ({ wrapper }) => wrapper(name)),
-        plans: Effect.scoped(Effect.map(current, ({ root }) => Object.values(root.wrappers)))
+        plans: Effect.map(plan, (root) => Object.values(root.wrappers))
       })
     )
   )

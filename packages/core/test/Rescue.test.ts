@@ -101,7 +101,7 @@ it.effect("a resume goes on from the delivered text, and the text reads as one",
       { instance: "b", outcome: "completed" }
     ])
     expect(ends).toEqual([
-      { _tag: "Completed", usage: expect.objectContaining({ outputTokens: 2, source: "unknown" }) }
+      { _tag: "Completed", usage: expect.objectContaining({ outputTokens: 4, source: "estimated" }) }
     ])
     expect(open()).toBe(0)
   })
@@ -766,7 +766,7 @@ it.effect.prop(
         result?._tag === "Failure" ? result.cause.reasons.find((reason) => reason._tag === "Fail")?.error : undefined
       switch (end?._tag) {
         case "Completed":
-          expect(end.usage.source).toBe(shown.length > 0 ? "unknown" : "reported")
+          expect(end.usage.source).toBe(shown.length > 0 ? "estimated" : "reported")
           if (stop === "no" && take === 99) {
             expect([failure, finishes, seen.at(-1)?.type]).toEqual([undefined, 1, "finish"])
             if (!lied) expect(text).toBe(truth)

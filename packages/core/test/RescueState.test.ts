@@ -1,4 +1,4 @@
-import { Budget, Clocks, LlmError, LlmReply, type LlmRequest, type Part, Route } from "@echelon/core"
+import { Budget, Clocks, LlmError, LlmReply, type LlmRequest, type Part, Route, Usage } from "@echelon/core"
 import * as State from "@echelon/core/RescueState"
 import { expect, it } from "@effect/vitest"
 import { Duration, Effect, Schema } from "effect"
@@ -40,8 +40,8 @@ const after = (...delivered: ReadonlyArray<Part.Part>) => {
   expect(State.take(state, delivered)).toBe(delivered)
   return state
 }
-const goOn = (state: State.State, policy: State.Mode, to = "b", nth = 2) =>
-  State.goOn(state, State.plan(state, request, policy), to, nth)
+const goOn = (state: State.State, policy: State.Mode, to = "b", nth = 2, spent?: Usage.Usage) =>
+  State.goOn(state, State.plan(state, request, policy), to, nth, spent)
 const takeAll = (state: State.State, parts: ReadonlyArray<Part.Part>): ReadonlyArray<Part.Part> | "diverged" => {
   const all: Array<Part.Part> = []
   for (const part of parts) {
@@ -251,13 +251,24 @@ it("an instance that showed nothing is not named by the next seam", () => {
   expect(State.text(state)).toBe("one!?")
 })
 
-it("usage after a seam is known to be incomplete", () => {
+it("usage adds up across a seam, as far as it is known", () => {
   const whole = finish as Part.Finish
   expect(State.usageOf(whole)).toMatchObject({ inputTokens: 3, outputTokens: 4, source: "reported" })
   const state = after(delta("one"))
   goOn(state, "resume")
   const last = takeAll(state, [finish]).at(-1) as Part.Finish
   expect(State.usageOf(last)).toMatchObject({ inputTokens: 3, outputTokens: 4, source: "unknown" })
+  const told = after(delta("one"))
+  goOn(told, "resume", "b", 2, Usage.estimated(5, 1))
+  const sum = takeAll(told, [finish]).at(-1) as Part.Finish
+  expect(State.usageOf(sum)).toMatchObject({ inputTokens: 8, outputTokens: 5, source: "estimated" })
+  const silent = after(delta("one"))
+  goOn(silent, "resume", "b", 2, Usage.estimated(5, 1))
+  const unsaid: Part.Part = { type: "finish", reason: "stop", usage: { inputTokens: {}, outputTokens: {} } }
+  expect(State.usageOf(takeAll(silent, [unsaid]).at(-1) as Part.Finish)).toMatchObject({
+    inputTokens: undefined,
+    source: "unknown"
+  })
 })
 
 const chunks = Schema.Array(Schema.Literals(["a", "b", " ", "ab", "ba", " a", "\n", ""])).check(Schema.isMaxLength(6))

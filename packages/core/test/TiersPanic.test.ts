@@ -1,4 +1,4 @@
-import { CircuitBreaker, Llm, Member, Plans, Tiers } from "@echelon/core"
+import { CircuitBreaker, Llm, Member, Plans, RateLimit, RateLimiter, Tiers } from "@echelon/core"
 import { ScriptedLlm } from "@echelon/testing"
 import { expect, it } from "@effect/vitest"
 import { Effect, Fiber, Scheduler } from "effect"
@@ -38,5 +38,33 @@ it.effect("an interruption at any step of a panic leaves the next request free t
       yield* Fiber.interrupt(next)
       expect(scripted.open()).toBe(0)
     }
+  })
+)
+
+it.effect("a panic asks nobody who is at a limit, and ends", () =>
+  Effect.gen(function* () {
+    const scripted = yield* ScriptedLlm.make({ id: "a", script: ScriptedLlm.fails({ _tag: "Overloaded" }) })
+    const limits = RateLimit.ofLimits({ ...Plans.noLimits, rpm: 1 })
+    const llm = yield* Tiers.make({
+      id: "pool",
+      rotation: "round_robin",
+      panic: true,
+      tiers: [
+        {
+          members: [
+            Member.make(scripted.llm, {
+              breaker: CircuitBreaker.make(breaker),
+              limiters: [RateLimiter.make(limits)]
+            })
+          ],
+          maxRetries: 0,
+          maxInstances: 1
+        }
+      ]
+    })
+    const ask = Effect.flip(Llm.generate(llm, { prompt: "hi" }))
+    expect((yield* ask).reason._tag).toBe("Overloaded")
+    expect((yield* ask).reason._tag).toBe("NoCapacity")
+    expect(scripted.calls().length).toBe(1)
   })
 )

@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import { Interpreter } from "@echelon/core"
+import { Interpreter, type LlmError } from "@echelon/core"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -28,10 +28,16 @@ const patience = Duration.seconds(10)
  * Probes every enabled instance, as cheaply as its provider allows (a list of models, or one token), eight at a
  * time.
  *
+ * **Errors** `NoCapacity` once shutting down has begun.
+ *
  * @since 0.1.0
  * @category running
  */
-export const check: Effect.Effect<Readonly<Record<string, Status>>, never, Interpreter.Interpreter> = Effect.scoped(
+export const check: Effect.Effect<
+  Readonly<Record<string, Status>>,
+  LlmError.LlmError,
+  Interpreter.Interpreter
+> = Effect.scoped(
   Effect.gen(function* () {
     const interpreter = yield* Interpreter.Interpreter
     const { instance, root } = yield* interpreter.current

@@ -6,6 +6,7 @@
  */
 export { ConfigError, ConfigManagement } from "@echelon/config"
 export {
+  Control,
   Interpreter,
   Llm,
   LlmError,
@@ -18,6 +19,7 @@ export {
   PoolManager,
   Route,
   Router,
+  StateChange,
   TaskGroup,
   TaskGroupManager,
   Usage,

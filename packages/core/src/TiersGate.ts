@@ -1,0 +1,183 @@
+/**
+ * What stands between one request and the members: what they can do, what fits them, their cooldowns, breakers and
+ * limits. It is asked for every member at every step, so it allocates nothing where all is well.
+ *
+ * @since 0.1.0
+ */
+import type * as Clock from "effect/Clock"
+import type * as Attempt from "./Attempt.ts"
+import * as Capability from "./Capability.ts"
+import type * as Failover from "./Failover.ts"
+import * as LlmError from "./LlmError.ts"
+import * as LlmRequest from "./LlmRequest.ts"
+import * as Member from "./Member.ts"
+import * as RateLimitCharge from "./RateLimitCharge.ts"
+import * as RateLimiter from "./RateLimiter.ts"
+import type * as TiersEngine from "./TiersEngine.ts"
+import * as TokenEstimate from "./TokenEstimate.ts"
+
+/** When a member whose slots are all taken is looked at again, should nobody tell that one was freed. */
+const recheck = 250
+
+/**
+ * The gate of one request.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export class Gate implements RateLimiter.Cost {
+  private readonly engine: TiersEngine.Engine
+  private readonly request: LlmRequest.LlmRequest
+  private readonly clock: Clock.Clock
+  private readonly needs: ReadonlyArray<Capability.Capability>
+  private estimated: TokenEstimate.Estimate | undefined
+  private bound: number | undefined
+  /** The limits of the whole are charged with the first attempt alone. */
+  private isCounted = false
+  /** Whether who is asked must go on from what was delivered. */
+  mustResume = false
+
+  constructor(engine: TiersEngine.Engine, request: LlmRequest.LlmRequest, clock: Clock.Clock) {
+    this.engine = engine
+    this.request = request
+    this.clock = clock
+    this.needs = LlmRequest.needs(request)
+  }
+
+  /** The tokens that limits are asked for; estimated when one counts them. */
+  get tokens(): number {
+    return this.estimate().total
+  }
+
+  /** Whether the member, as the request stands, could ever answer it. */
+  can(member: Member.Member): boolean {
+    if (this.mustResume && member.llm.capabilities.features?.includes("prefill") !== true) return false
+    if (this.needs.length > 0 && Capability.missing(member.llm.capabilities, this.needs).length > 0) return false
+    return this.fits(member)
+  }
+
+  /** Whether each member can be asked now. */
+  availability(now: number): (member: Failover.Member) => Failover.Availability {
+    const readmitted = this.readmitted(now)
+    return (asked) => {
+      const member = asked as Member.Member
+      if (!this.can(member)) return "out"
+      const able = readmitted?.has(member) === true ? "ready" : Member.availability(member, now)
+      if (able !== "ready" || !this.engine.isLimited) return able
+      const full = RateLimiter.peek(this.limitersOf(member), this, now)
+      if (full === undefined) return "ready"
+      if (full._tag === "TooLarge") return "out"
+      return { until: full.retryAt ?? now + recheck }
+    }
+  }
+
+  /** Whether no limit stands in the member's way now. */
+  allows(member: Member.Member, now: number): boolean {
+    return !this.engine.isLimited || RateLimiter.peek(this.limitersOf(member), this, now) === undefined
+  }
+
+  /** Reserves what the attempt needs; not when it is gone since the pick. */
+  reserve(member: Member.Member, attempt: Attempt.Attempt): boolean {
+    if (!this.engine.isLimited) return true
+    const now = this.clock.currentTimeMillisUnsafe()
+    const reserved = RateLimiter.reserve(this.limitersOf(member), this, now)
+    if (reserved._tag !== "Reserved") return false
+    RateLimiter.hold(reserved, attempt, this.clock)
+    if (this.isCounted || this.engine.limiters === undefined || this.engine.limiters.length === 0) return true
+    this.isCounted = true
+    // An attempt that cost the provider nothing costs the whole nothing either: the next one counts.
+    attempt.onSettle((outcome) => {
+      if (RateLimitCharge.of(outcome, attempt.isCommitted()) === "refund") this.isCounted = false
+    })
+    return true
+  }
+
+  /** Why nobody was asked. */
+  refusal(retryAt: number | undefined, now: number): LlmError.LlmError {
+    const { id, tiers, whenEmpty } = this.engine
+    const members = tiers.flatMap((tier) => tier.members)
+    if (members.length === 0)
+      return LlmError.make({ reason: { _tag: "NoCapacity" }, detail: whenEmpty ?? `${id} has no instance` })
+    const lacking = members.map((member) => Capability.missing(member.llm.capabilities, this.needs))
+    if (lacking.every((missing) => missing.length > 0)) {
+      return LlmError.make({
+        reason: { _tag: "InvalidRequest" },
+        detail: `no instance of ${id} has what the request needs: ${[...new Set(lacking.flat())].join(", ")}`
+      })
+    }
+    return (
+      this.tooLong(members.filter((_, i) => lacking[i]?.length === 0)) ??
+      (retryAt === undefined ? this.tooLarge(members, now) : undefined) ??
+      LlmError.make({
+        reason: { _tag: "NoCapacity", retryAt },
+        detail: `every instance of ${id} is cooling down, at a limit, drained or put out by its breaker`,
+        retryAt
+      })
+    )
+  }
+
+  private estimate(): TokenEstimate.Estimate {
+    this.estimated ??= TokenEstimate.of(this.request)
+    return this.estimated
+  }
+
+  /** Whether the request may fit the member's context window: only what surely does not is kept from it. */
+  private fits(member: Member.Member): boolean {
+    const { contextWindow } = member
+    if (contextWindow === undefined) return true
+    // Most requests are far too small to be counted for this.
+    this.bound ??= TokenEstimate.bound(this.request)
+    return this.bound <= contextWindow || TokenEstimate.mayFit(this.estimate(), contextWindow)
+  }
+
+  /** What an attempt at the member is reserved from, in one step. */
+  private limitersOf(member: Member.Member): ReadonlyArray<RateLimiter.RateLimiter> {
+    return this.isCounted ? member.limiters : (this.engine.limitersOf.get(member) ?? member.limiters)
+  }
+
+  /** Members that breakers put out beyond the share they may: the least bad of them count as in. */
+  private readmitted(now: number): ReadonlySet<Member.Member> | undefined {
+    const { maxEjected = 1, tiers } = this.engine
+    if (maxEjected >= 1) return undefined
+    const found = new Set<Member.Member>()
+    for (const { members } of tiers) {
+      let out = members.filter((member) => Member.isEjected(member, now))
+      for (let over = out.length - Math.floor(maxEjected * members.length); over > 0; over--) {
+        const best = Member.leastBad(out, now)
+        if (best === undefined) break
+        found.add(best)
+        out = out.filter((member) => member !== best)
+      }
+    }
+    return found
+  }
+
+  /** A request that fits nobody's context window fails before it is sent. */
+  private tooLong(members: ReadonlyArray<Member.Member>): LlmError.LlmError | undefined {
+    let largest: number | undefined
+    for (const member of members) {
+      if (this.fits(member)) return undefined
+      largest = Math.max(largest ?? 0, member.contextWindow ?? 0)
+    }
+    const { input, statedOutput } = this.estimate()
+    const output = statedOutput === undefined ? "" : ` and ${statedOutput} of output`
+    return LlmError.make({
+      reason: { _tag: "ContextLength", contextWindow: largest },
+      detail: `about ${input} tokens${output} do not fit the largest context window of ${this.engine.id}, ${largest} tokens`
+    })
+  }
+
+  /** A request that no limit will ever grant fails, instead of waiting for ever. */
+  private tooLarge(members: ReadonlyArray<Member.Member>, now: number): LlmError.LlmError | undefined {
+    if (!this.engine.isLimited) return undefined
+    for (const member of members) {
+      const full = this.can(member) ? RateLimiter.peek(this.limitersOf(member), this, now) : undefined
+      if (full?._tag !== "TooLarge") continue
+      return LlmError.make({
+        reason: { _tag: "InvalidRequest" },
+        detail: `about ${full.needed} tokens are more than ${full.limit} ever grants (${full.most})`
+      })
+    }
+    return undefined
+  }
+}
