@@ -7,8 +7,9 @@
  *
  * @since 0.1.0
  */
+import * as Duration from "effect/Duration"
 import * as FailureClass from "./FailureClass.ts"
-import type * as LlmError from "./LlmError.ts"
+import * as LlmError from "./LlmError.ts"
 
 /**
  * A member of a tier, as far as deciding needs it.
@@ -62,6 +63,8 @@ export interface State {
   readonly tiersTried: number
   /** The last failure of each member this request has asked, by id. */
   readonly failures: ReadonlyMap<string, LlmError.Reason>
+  /** Until when members asked to be left alone that this request may ask again, by id. */
+  readonly notBefore: ReadonlyMap<string, number>
   /** Members whose context was too small. */
   readonly tooLong: ReadonlyArray<{ readonly model: string; readonly contextWindow: number | undefined }>
   /** The first failure of the tier attempted last. */
@@ -95,6 +98,7 @@ export const initial: State = {
   triedInTier: [],
   tiersTried: 0,
   failures: new Map(),
+  notBefore: new Map(),
   tooLong: [],
   cause: undefined,
   ended: false,
@@ -146,11 +150,12 @@ const isForbidden = (member: Member, state: State): boolean => {
 const repeatFrom = (
   member: Member,
   failure: LlmError.Reason,
+  notBefore: number,
   availability: Availability,
   now: number
 ): number | undefined => {
-  if (availability === "out") return undefined
-  if (availability === "ready") return now
+  if (availability === "out" || notBefore - now > member.maxRetryAfterWait) return undefined
+  if (availability === "ready") return Math.max(now, notBefore)
   // The request that was told to wait may wait for its instance; others pass it over.
   const waits = FailureClass.of(failure).sameInstance === "retry_after"
   return waits && availability.until - now <= member.maxRetryAfterWait ? availability.until : undefined
@@ -207,7 +212,7 @@ export const decide = (
           if (can === "ready") fresh.push(i)
           continue
         }
-        const from = repeatFrom(member, failure, can, now)
+        const from = repeatFrom(member, failure, at.notBefore.get(member.id) ?? now, can, now)
         if (from === undefined) continue
         // Of several, the one that may come first; of equals the one asked longest ago.
         if (repeat === undefined || from < repeat.from || (from === repeat.from && older(at, tier, i, repeat.member)))
@@ -264,13 +269,31 @@ export const nextTier = (state: State): State => ({
 /** What ends a request whoever says it. */
 const endsAll: ReadonlySet<LlmError.ReasonTag> = new Set(["Cancelled", "DeadlineExceeded", "BudgetExhausted"])
 
+/** Until when the failed instance asked to be left alone. */
+const leftAlone = (reason: LlmError.Reason, now: number): number | undefined =>
+  (reason._tag === "Overloaded" || reason._tag === "ProviderError") && reason.retryAfter !== undefined
+    ? now + Duration.toMillis(reason.retryAfter)
+    : undefined
+
+/** A deadline ends a request in the middle of what went wrong before it. */
+const ending = (error: LlmError.LlmError, before: LlmError.LlmError | undefined): LlmError.LlmError =>
+  error.reason._tag === "DeadlineExceeded" && error.detail === undefined && before !== undefined
+    ? LlmError.update(error, { detail: `before that ${before.message}` })
+    : error
+
 /**
- * Records that an attempt failed.
+ * Records that an attempt failed at `now`.
  *
  * @since 0.1.0
  * @category combinators
  */
-export const failed = (state: State, member: Member, error: LlmError.LlmError, kind: Kind = "instance"): State => {
+export const failed = (
+  state: State,
+  member: Member,
+  error: LlmError.LlmError,
+  now: number,
+  kind: Kind = "instance"
+): State => {
   const consequence = FailureClass.of(error.reason)
   if (kind === "passed_over" && !endsAll.has(error.reason._tag)) {
     return { ...state, spent: [...state.spent, member.id], passedOver: state.passedOver ?? error }
@@ -278,11 +301,13 @@ export const failed = (state: State, member: Member, error: LlmError.LlmError, k
   const failures = new Map(state.failures)
   failures.delete(member.id)
   failures.set(member.id, error.reason)
+  const until = leftAlone(error.reason, now)
   const first = state.attemptsInTier === 0
   const refusedHere = consequence.nextEchelon === "content_policy_fallback" && member.contentPolicyFallback
   const recorded: State = {
     ...state,
     failures,
+    notBefore: until === undefined ? state.notBefore : new Map([...state.notBefore, [member.id, until]]),
     attemptsInTier: state.attemptsInTier + 1,
     tiersTried: state.tiersTried + (first ? 1 : 0),
     triedInTier: state.triedInTier.includes(member.id) ? state.triedInTier : [...state.triedInTier, member.id],
@@ -295,7 +320,7 @@ export const failed = (state: State, member: Member, error: LlmError.LlmError, k
   }
   switch (consequence.nextEchelon) {
     case "no":
-      return { ...recorded, ended: true, cause: error }
+      return { ...recorded, ended: true, cause: ending(error, state.cause) }
     case "content_policy_fallback":
       return refusedHere ? nextTier(recorded) : { ...recorded, ended: true, cause: error }
     default:

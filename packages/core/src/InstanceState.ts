@@ -25,6 +25,8 @@ export interface InstanceState {
   readonly availability: (now: number) => Failover.Availability
   readonly cooldown: () => Cooldown.Cooldown
   readonly stats: () => InstanceStats.InstanceStats
+  /** Takes another ceiling, and the cooldown that others now share with it. */
+  readonly resize: (options: { readonly maxCooldown: number; readonly cooldown: Cell }) => void
   /** Forgets the cooldown and what was learned; what it is serving stays counted. */
   readonly reset: () => void
   /** Counts an attempt while it lasts, and learns from how it ends. */
@@ -65,7 +67,7 @@ export interface Options {
  * @category constructors
  */
 export const make = (options: Options = {}): InstanceState => {
-  const { cooldown = { current: Cooldown.none }, maxCooldown = Plans.defaults.provider.maxCooldown } = options
+  let { cooldown = { current: Cooldown.none }, maxCooldown = Plans.defaults.provider.maxCooldown } = options
   const { isDrained = () => false, onCooldown } = options
   let inFlight = 0
   let stats = InstanceStats.empty
@@ -75,6 +77,10 @@ export const make = (options: Options = {}): InstanceState => {
     cooldown: () => cooldown.current,
     availability: (now) =>
       isDrained() ? "out" : cooldown.current.until > now ? { until: cooldown.current.until } : "ready",
+    resize: (next) => {
+      cooldown = next.cooldown
+      maxCooldown = next.maxCooldown
+    },
     reset: () => {
       cooldown.current = Cooldown.none
       stats = InstanceStats.empty

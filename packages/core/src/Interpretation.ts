@@ -8,19 +8,26 @@
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
+import * as Persistence from "effect/persistence/Persistence"
 import * as Scope from "effect/Scope"
 import * as Admission from "./Admission.ts"
 import * as Clients from "./Clients.ts"
+import * as Coalesce from "./Coalesce.ts"
 import * as InstanceFactory from "./InstanceFactory.ts"
 import type * as InstanceState from "./InstanceState.ts"
 import type * as Llm from "./Llm.ts"
 import * as LlmError from "./LlmError.ts"
+import type * as LlmRequest from "./LlmRequest.ts"
 import * as Member from "./Member.ts"
 import * as Nearest from "./Nearest.ts"
 import type * as Plan from "./Plan.ts"
 import * as Pool from "./Pool.ts"
 import * as RateLimit from "./RateLimit.ts"
 import type * as RateLimiter from "./RateLimiter.ts"
+import * as ReplyCache from "./ReplyCache.ts"
+import type * as RequestKey from "./RequestKey.ts"
 import type * as StateRegistry from "./StateRegistry.ts"
 import * as TaskGroup from "./TaskGroup.ts"
 import * as Tiers from "./Tiers.ts"
@@ -50,6 +57,8 @@ const unknown = (kind: "wrapper" | "pool" | "group" | "instance", name: string, 
     detail: `there is no ${kind} "${name}"; ${Nearest.hint(name, known)}`
   })
 
+const cacheMode = (request: LlmRequest.LlmRequest): RequestKey.Mode => request.metadata.cache ?? "default"
+
 const priceOf = (prices: Plan.Model["prices"]): number | undefined =>
   prices === undefined ? undefined : prices.input + prices.output
 
@@ -70,6 +79,10 @@ export const make = (
     const scope = yield* Scope.Scope
 
     registry.apply(root)
+    const store = Option.match(yield* Effect.serviceOption(Persistence.Persistence), {
+      onNone: () => ReplyCache.layerMemory,
+      onSome: (kept) => Layer.succeed(Persistence.Persistence, kept)
+    })
     const states = new Map(
       Object.entries(root.instances).map(([name, instance]) => [name, registry.instance(instance)] as const)
     )
@@ -207,7 +220,7 @@ export const make = (
         )
         const { budget, sessions } = registry.pool(plan)
         const totals = groups.flatMap((from) => from.fallback.maxTotalAttempts ?? [])
-        return yield* Tiers.make({
+        const tiers = yield* Tiers.make({
           id: name,
           rotation: plan.rotation,
           tiers: Pool.merge(echelons, plan),
@@ -223,6 +236,11 @@ export const make = (
           slowStart: plan.slowStart,
           sticky: plan.sticky
         })
+        // Above retries and limits, so that what is shared or known spends none; a hit needs no shared call.
+        const shared = plan.coalesce ? yield* Coalesce.make(tiers, { mode: cacheMode }) : tiers
+        if (plan.cache === undefined) return shared
+        const cached = ReplyCache.make(shared, { ...plan.cache, mode: cacheMode, storeId: `echelon_replies_${name}` })
+        return yield* Effect.provide(Scope.provide(cached, scope), store)
       })
     )
 

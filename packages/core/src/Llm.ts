@@ -23,6 +23,7 @@ import * as LlmError from "./LlmError.ts"
 import * as LlmReply from "./LlmReply.ts"
 import * as LlmRequest from "./LlmRequest.ts"
 import * as Part from "./Part.ts"
+import * as RescueState from "./RescueState.ts"
 import * as TokenEstimate from "./TokenEstimate.ts"
 import * as Usage from "./Usage.ts"
 
@@ -311,7 +312,7 @@ class Seal {
   private deliver(batch: ReadonlyArray<Part.Part>): Source {
     for (const part of batch) if (part.type === "text-delta") this.delivered.push(part.delta)
     const last = batch[batch.length - 1]
-    if (last?.type === "finish") this.attempt.settle({ _tag: "Completed", usage: Usage.fromFinish(last.usage) })
+    if (last?.type === "finish") this.attempt.settle({ _tag: "Completed", usage: RescueState.usageOf(last) })
     return Effect.succeed(batch as readonly [Part.Part, ...Array<Part.Part>])
   }
 

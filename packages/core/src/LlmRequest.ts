@@ -16,6 +16,7 @@ import type * as Attempt from "./Attempt.ts"
 import * as Budget from "./Budget.ts"
 import type * as Capability from "./Capability.ts"
 import * as Clocks from "./Clocks.ts"
+import type * as RequestKey from "./RequestKey.ts"
 import * as Route from "./Route.ts"
 
 /**
@@ -123,6 +124,8 @@ export interface Metadata extends Omit<Clocks.Options, "timeout"> {
   /** USD. */
   readonly maxCost?: number | undefined
   readonly tags?: ReadonlyArray<string> | undefined
+  /** How it uses a pool's cache and shared calls, where there are any. @default "default" */
+  readonly cache?: RequestKey.Mode | undefined
   readonly onInterrupt?: OnInterrupt | ReadonlyArray<OnInterrupt> | undefined
   readonly commit?: Commit | undefined
   readonly maxTotalAttempts?: number | undefined

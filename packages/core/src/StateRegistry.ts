@@ -131,17 +131,21 @@ export class StateRegistry {
     const { name } = plan
     const known = this.states.get(name)
     if (known !== undefined && Equal.equals(identity(known.options), identity(plan))) return known.value
-    const key = limitKey(plan)
-    const cooldown = this.cooldowns.get(key) ?? { current: Cooldown.none }
-    this.cooldowns.set(key, cooldown)
     const value = InstanceState.make({
-      cooldown,
+      cooldown: this.cooldown(plan),
       maxCooldown: plan.provider.maxCooldown,
       isDrained: () => this.drained.has(name),
       onCooldown: (until, at) => this.emit({ _tag: "Cooldown", instance: name, until, at })
     })
     this.states.set(name, { options: plan, value })
     return value
+  }
+
+  private cooldown(plan: Plan.Instance): InstanceState.Cell {
+    const key = limitKey(plan)
+    const found = this.cooldowns.get(key) ?? { current: Cooldown.none }
+    this.cooldowns.set(key, found)
+    return found
   }
 
   /** What a provider's headers said of its limits. */
@@ -262,6 +266,7 @@ export class StateRegistry {
     if (is) this.drained.add(instance)
     else this.drained.delete(instance)
     this.emit({ _tag: "Drained", instance, isDrained: is, at: this.now() })
+    if (!is) this.wake()
   }
 
   pin(instance: string, is: boolean): void {
@@ -279,20 +284,43 @@ export class StateRegistry {
       if (instance === undefined || (JSON.parse(key) as [string, string])[1] === instance) breaker.reset(now)
     }
     this.emit({ _tag: "Reset", instance, at: now })
+    this.wake()
+  }
+
+  /** Lets all who wait for capacity look again. */
+  private wake(): void {
+    for (const queue of this.queues.values()) {
+      for (let parked = queue.snapshot().parked; parked > 0; parked--) queue.unpark()
+    }
   }
 
   /** Takes on another plan. */
   apply(root: Plan.Root): void {
     const now = this.now()
+    const same = new Map<string, Plan.Instance>()
+    const scopes = new Set<string>()
     for (const [name, { options }] of this.states) {
       const next = root.instances[name]
-      if (next !== undefined && Equal.equals(identity(options), identity(next))) continue
+      if (next === undefined || !Equal.equals(identity(options), identity(next))) continue
+      same.set(name, next)
+      scopes.add(limitKey(next))
+    }
+    // What a limit's scope is known for holds while one of those under it is the same.
+    for (const known of [this.cooldowns, this.reports]) {
+      for (const key of known.keys()) if (!scopes.has(key)) known.delete(key)
+    }
+    for (const [name, { value }] of this.states) {
+      const next = same.get(name)
+      if (next === undefined) continue
+      value.resize({ maxCooldown: next.provider.maxCooldown, cooldown: this.cooldown(next) })
+      this.states.set(name, { options: next, value })
+    }
+    for (const name of this.states.keys()) {
+      if (same.has(name)) continue
       // Nothing that was known holds for another one of that name.
       this.states.delete(name)
-      this.cooldowns.delete(limitKey(options))
-      this.reports.delete(limitKey(options))
       for (const { breaker } of this.breakersOf(name)) breaker.reset(now)
-      if (next !== undefined) continue
+      if (root.instances[name] !== undefined) continue
       this.drained.delete(name)
       this.pinned.delete(name)
     }
@@ -327,7 +355,9 @@ export class StateRegistry {
     for (const name of this.hedges.keys()) if (!hedged.has(name)) this.hedges.delete(name)
     const isChange = this.root !== undefined
     this.root = root
-    if (isChange) this.emit({ _tag: "Swapped", at: now })
+    if (!isChange) return
+    this.emit({ _tag: "Swapped", at: now })
+    this.wake()
   }
 
   /** Admits nobody any more, and turns away who waits. */

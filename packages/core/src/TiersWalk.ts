@@ -203,7 +203,10 @@ export class Walk {
     const { deadline } = this.request
     const { cause } = this.state
     if (deadline !== undefined && now >= deadline)
-      return LlmError.make({ reason: { _tag: "DeadlineExceeded" }, detail: cause?.message })
+      return LlmError.make({
+        reason: { _tag: "DeadlineExceeded" },
+        detail: cause === undefined ? undefined : `before that ${cause.message}`
+      })
     if (this.attempts > 0 && cause !== undefined && this.engine.retryBudget?.retry(now) === false) return cause
     const out = this.request.budget.exhausted()
     return out === undefined ? undefined : (cause ?? LlmError.make({ reason: { _tag: "BudgetExhausted", of: out } }))
@@ -266,7 +269,8 @@ export class Walk {
         // An error with a route has been through policies of its own.
         const kind =
           error.route === undefined ? "instance" : this.request.recorder.size() === asked ? "passed_over" : "composite"
-        if (!isBounced) this.state = Failover.failed(this.state, member, error, kind)
+        if (!isBounced)
+          this.state = Failover.failed(this.state, member, error, this.clock.currentTimeMillisUnsafe(), kind)
         return error
       }
     )
@@ -287,7 +291,10 @@ export class Walk {
         Effect.suspend(() => {
           // The next policy for the same break starts where that left the request.
           if (this.broken?.error !== error)
-            this.broken = { error, state: Failover.failed(this.state, this.answering ?? member, error) }
+            this.broken = {
+              error,
+              state: Failover.failed(this.state, this.answering ?? member, error, this.clock.currentTimeMillisUnsafe())
+            }
           this.state = this.broken.state
           this.request = next
           this.rescuing = mode

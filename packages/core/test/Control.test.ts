@@ -315,6 +315,67 @@ it.effect("another key, address or model under the same name is another instance
   )
 })
 
+it.effect("a limit's scope and its ceiling change in place, and siblings under one limit go on sharing it", () => {
+  const under = (limitScope: Plan.Provider["limitScope"], maxCooldown: number, model = "wire") => {
+    const provider = Plans.provider({ name: "openai", kind: "openai-compatible", limitScope, maxCooldown })
+    const instances = ["a", "b", "c"].map((name) => plans.instance(name, provider))
+    return planned({
+      instances: instances.map((one) => (one.name === "c" ? { ...one, model: { ...one.model, model } } : one))
+    })
+  }
+  const limited = ScriptedLlm.fails({ _tag: "RateLimited", retryAfter: Duration.minutes(10) })
+  return run(
+    Effect.gen(function* () {
+      const control = yield* Control.Control
+      const interpreter = yield* Interpreter.Interpreter
+      const cooling = Effect.map(control.snapshot, ({ instances }) =>
+        instances.map((instance) => instance.coolingUntil)
+      )
+      yield* ask({ groupName: "chat.echelon2" }).pipe(Effect.exit)
+      expect(yield* cooling).toEqual([undefined, undefined, 1_000])
+      yield* interpreter.swap(under("credential", 60_000))
+      yield* TestClock.adjust("1 second")
+      expect(yield* cooling).toEqual([undefined, undefined, undefined])
+      yield* ask({ groupName: "chat.echelon2" }).pipe(Effect.exit)
+      expect(yield* cooling).toEqual([61_000, 61_000, 61_000])
+      yield* interpreter.swap(under("credential", 60_000, "another"))
+      expect(yield* cooling).toEqual([61_000, 61_000, 61_000])
+    }),
+    { c: limited },
+    under("model", 1_000)
+  )
+})
+
+it.effect("who waits for capacity looks again when an instance is taken in, reset or planned anew", () => {
+  const only = () =>
+    planned({
+      groups: [plans.group("chat", [plans.echelon("chat", 1, ["a"])], { breaker })],
+      pools: [plans.pool("pool", ["chat"])]
+    })
+  const limited = ScriptedLlm.fails({ _tag: "RateLimited", retryAfter: Duration.minutes(5) })
+  return run(
+    Effect.gen(function* () {
+      const control = yield* Control.Control
+      const interpreter = yield* Interpreter.Interpreter
+      for (const change of [
+        control.reset("a"),
+        Effect.andThen(control.drain("a"), Effect.andThen(control.reset("a"), control.undrain("a"))),
+        Effect.andThen(control.reset("a"), interpreter.swap(only()))
+      ]) {
+        yield* ask().pipe(Effect.exit)
+        const fiber = yield* Effect.forkChild(ask({ wrapperName: "w" }), { startImmediately: true })
+        yield* TestClock.adjust("1 second")
+        expect(fiber.pollUnsafe()).toBeUndefined()
+        yield* change
+        yield* TestClock.adjust("1 millis")
+        expect(yield* Fiber.join(fiber)).toMatchObject({ text: "hello" })
+      }
+    }),
+    { a: (call) => (call % 2 === 0 ? limited : ScriptedLlm.text("hello")) },
+    only()
+  )
+})
+
 it.effect("a refused credential is tried again after a reload", () =>
   run(
     Effect.gen(function* () {

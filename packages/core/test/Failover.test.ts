@@ -37,7 +37,7 @@ const walk = (
     const next = tiers[decision.tier]?.members[index ?? -1]
     if (next === undefined) throw new Error("no such member")
     asked.push(decision._tag === "Pick" ? next.id : `${next.id}+`)
-    state = Failover.failed(moved, next, answer(next.id))
+    state = Failover.failed(moved, next, answer(next.id), 0)
   }
   throw new Error("the walk does not end")
 }
@@ -128,7 +128,7 @@ it("waits for its own rate-limited instance only within max_retry_after_wait", (
     const [first] = Failover.decide(tiers, unlimited, state, availability, 0)
     expect(first._tag).toBe("Pick")
     failed = true
-    state = Failover.failed(state, member("a"), limited)
+    state = Failover.failed(state, member("a"), limited, 0)
     return Failover.decide(tiers, unlimited, state, availability, 0)[0]
   }
   expect(asked(3_000)).toEqual({ _tag: "Repeat", tier: 0, member: 0, notBefore: 3_000 })
@@ -187,3 +187,25 @@ it.effect.prop(
       }
     })
 )
+
+it("repeats an overloaded instance not before the time it named, and not at all when that is too long", () => {
+  const after = (seconds: number) => {
+    const tiers = [tier([member("a")])]
+    const named = error({ _tag: "Overloaded", retryAfter: Duration.seconds(seconds) })
+    const state = Failover.failed(Failover.initial, member("a"), named, 1_000)
+    return Failover.decide(tiers, unlimited, state, ready, 2_000)[0]
+  }
+  expect(after(4)).toEqual({ _tag: "Repeat", tier: 0, member: 0, notBefore: 5_000 })
+  expect(after(0.5)).toEqual({ _tag: "Repeat", tier: 0, member: 0, notBefore: 2_000 })
+  expect(after(7)._tag).toBe("Stop")
+})
+
+it("a deadline keeps what went wrong before it", () => {
+  const failed = Failover.failed(Failover.initial, member("a"), overloaded, 0)
+  const late = Failover.failed(failed, member("b"), error({ _tag: "DeadlineExceeded" }), 0)
+  expect([late.ended, late.cause?.reason._tag, late.cause?.detail]).toEqual([
+    true,
+    "DeadlineExceeded",
+    `before that ${overloaded.message}`
+  ])
+})

@@ -11,7 +11,9 @@ import {
 import { ScriptedLlm } from "@echelon/testing"
 import { expect, it } from "@effect/vitest"
 import { Duration, Effect, Fiber, Layer, type Scope, Stream } from "effect"
+import * as Persistence from "effect/persistence/Persistence"
 import { TestClock } from "effect/testing"
+import { quickDigests, settle } from "./support/background.ts"
 import * as plans from "./support/plans.ts"
 
 const openai = plans.provider("openai")
@@ -326,3 +328,71 @@ it.effect("a wrapper lets so many run and so many wait, and waits for a limit to
     })
   )
 })
+
+it.effect(
+  "a pool's cache answers again, per tenant, unless the request bypasses it; a Persistence given below is used",
+  () => {
+    const cached = plans.root({
+      instances: [plans.instance("a1", openai)],
+      groups: [plans.group("g", [plans.echelon("g", 1, ["a1"])])],
+      pools: [plans.pool("p", ["g"], { cache: { ttl: 60_000, capacity: 10 } }), plans.pool("q", ["g"])]
+    })
+    return Effect.gen(function* () {
+      const kinds = (metadata: LlmRequest.Metadata) =>
+        Effect.map(
+          Effect.tap(ask(metadata), () => settle),
+          (answer) => answer.route.map((entry) => entry.kind).join()
+        )
+      const sequence = Effect.gen(function* () {
+        const first = yield* kinds({ poolName: "p", tenant: "x" })
+        const others = yield* Effect.forEach(
+          [
+            { poolName: "p", tenant: "x" },
+            { poolName: "p", tenant: "y" },
+            { poolName: "p", tenant: "x", cache: "bypass" as const },
+            { poolName: "q", tenant: "x" }
+          ],
+          kinds
+        )
+        yield* TestClock.adjust("61 seconds")
+        return [first, ...others, yield* kinds({ poolName: "p", tenant: "x" })]
+      })
+      const expected = ["call", "cache", "call", "call", "call", "call"]
+      expect(yield* run(sequence, {}, cached)).toEqual(expected)
+      const shared = yield* Layer.build(Persistence.layerMemory)
+      expect(yield* Effect.provide(run(sequence, {}, cached), shared)).toEqual(expected)
+      const again = Effect.provide(
+        run(
+          Effect.flatMap(kinds({ poolName: "p", tenant: "y" }), (one) =>
+            Effect.map(kinds({ poolName: "p", tenant: "x" }), (two) => [one, two])
+          ),
+          {},
+          cached
+        ),
+        shared
+      )
+      expect(yield* again).toEqual(["call", "cache"])
+    }).pipe(Effect.provide(quickDigests))
+  }
+)
+
+it.effect("a pool's identical requests in flight share one call when it says so", () =>
+  run(
+    Effect.gen(function* () {
+      const kinds = (metadata: LlmRequest.Metadata) =>
+        Effect.forEach([1, 2], () => Effect.forkChild(ask(metadata), { startImmediately: true })).pipe(
+          Effect.tap(() => TestClock.adjust("1 second")),
+          Effect.flatMap(Effect.forEach(Fiber.join)),
+          Effect.map((answers) => answers.map((answer) => answer.route[0]?.kind))
+        )
+      expect(yield* kinds({ poolName: "p" })).toEqual(["call", "coalesced"])
+      expect(yield* kinds({ poolName: "q" })).toEqual(["call", "call"])
+    }),
+    { a1: [ScriptedLlm.wait("1 second"), ScriptedLlm.accepted, ...ScriptedLlm.text("hello")] },
+    plans.root({
+      instances: [plans.instance("a1", openai)],
+      groups: [plans.group("g", [plans.echelon("g", 1, ["a1"])])],
+      pools: [plans.pool("p", ["g"], { coalesce: true }), plans.pool("q", ["g"])]
+    })
+  )
+)

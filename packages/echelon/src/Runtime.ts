@@ -37,7 +37,7 @@ export interface Runtime {
   readonly healthCheck: () => Promise<Readonly<Record<string, Health.Status>>>
   /** Reads the configuration again; requests in flight end on the old one. */
   readonly reload: () => Promise<void>
-  /** Cancels what is in flight and closes every connection. */
+  /** Admits nobody any more, lets what runs end within `shutdown_grace` (30 s), cancels the rest and closes every connection. */
   readonly dispose: () => Promise<void>
   readonly [Symbol.asyncDispose]: () => Promise<void>
 }
