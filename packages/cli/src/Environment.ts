@@ -40,7 +40,7 @@ export const layer = (options: {
 }): Layer.Layer<Echelon.Services, ConfigError.ConfigError | EmbeddedProviders.EmbeddedProvidersError> =>
   options.env === embedded
     ? Layer.unwrap(Effect.map(startProviders, (providers) => layerWith(options, providers)))
-    : Echelon.layer(options)
+    : Echelon.layer({ watch: false, ...options })
 
 /**
  * The services over a configuration that points at these providers.
@@ -52,4 +52,9 @@ export const layerWith = (
   options: { readonly config: string },
   providers: EmbeddedProviders.Shape
 ): Layer.Layer<Echelon.Services, ConfigError.ConfigError> =>
-  Echelon.layer({ config: options.config, env: embedded, variables: { ...process.env, ...providers.variables } })
+  Echelon.layer({
+    watch: false,
+    config: options.config,
+    env: embedded,
+    variables: { ...process.env, ...providers.variables }
+  })

@@ -192,7 +192,7 @@ export const compile = (resolved: Resolve.Resolved, catalogue: Catalogue.Catalog
 
   const sorted = Problem.sort(problems)
   if (Result.isFailure(outer) || sorted.some(Problem.isError)) return { plan: undefined, problems: sorted }
-  const { routing, shutdown } = outer.success
+  const { reload, routing, shutdown } = outer.success
   return {
     plan: {
       providers: Names.record(instances.providers),
@@ -206,7 +206,8 @@ export const compile = (resolved: Resolve.Resolved, catalogue: Catalogue.Catalog
         defaultPool: routing.default_pool,
         defaultProvider: routing.default_provider
       },
-      shutdownGrace: shutdown.shutdown_grace
+      shutdownGrace: shutdown.shutdown_grace,
+      reload
     },
     problems: sorted
   }

@@ -9,23 +9,28 @@
 import * as Catalogue from "@echelon/core/Catalogue"
 import * as Nearest from "@echelon/core/Nearest"
 import type * as Plan from "@echelon/core/Plan"
+import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Equal from "effect/Equal"
 import type * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
 import type * as Path from "effect/Path"
+import type * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
 import * as SubscriptionRef from "effect/SubscriptionRef"
 import * as Compile from "./Compile.ts"
 import * as ConfigError from "./ConfigError.ts"
 import * as ConfigTree from "./ConfigTree.ts"
+import * as Diff from "./Diff.ts"
 import * as Origin from "./Origin.ts"
 import * as Problem from "./Problem.ts"
 import * as Resolve from "./Resolve.ts"
 import type * as Template from "./Template.ts"
 import * as Tree from "./Tree.ts"
 import * as Variables from "./Variables.ts"
+import * as Watch from "./Watch.ts"
 
 /**
  * Which configuration is used.
@@ -54,9 +59,26 @@ export interface Loaded {
   readonly warnings: ReadonlyArray<Problem.Problem>
 }
 
+/**
+ * One reload. What was rejected changed nothing; `changes` says what it would have changed.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Reload {
+  /** Milliseconds since the epoch. */
+  readonly at: number
+  readonly outcome: "applied" | "rejected"
+  readonly changes: ReadonlyArray<Diff.Change>
+  /** Why it was rejected, or what to look at all the same. */
+  readonly problems: ReadonlyArray<Problem.Problem>
+}
+
 interface Read {
   readonly compiled: Compile.Compiled
   readonly resolved: Resolve.Resolved
+  /** What was in the folder: the same again needs no reload. */
+  readonly files: ConfigTree.ConfigTree
 }
 
 const readAll = Effect.fnUntraced(function* (options: Options) {
@@ -66,15 +88,21 @@ const readAll = Effect.fnUntraced(function* (options: Options) {
   const resolved = Resolve.resolve({ ...tree, env: options.env, variables })
   // Without a file there is nothing to say beside why there is none.
   if (Object.keys(tree.files).length === 0 && tree.problems.length > 0) {
-    return { resolved, compiled: { plan: undefined, problems: tree.problems } } satisfies Read
+    return { files: tree, resolved, compiled: { plan: undefined, problems: tree.problems } } satisfies Read
   }
   const { plan, problems } = Compile.compile(resolved, catalogue)
   const compiled: Compile.Compiled = {
     plan: tree.problems.length === 0 ? plan : undefined,
     problems: Problem.sort([...tree.problems, ...problems])
   }
-  return { resolved, compiled } satisfies Read
+  return { files: tree, resolved, compiled } satisfies Read
 })
+
+/** Reloads that `history` tells of. */
+const remembered = 20
+
+const isSame = (a: ConfigTree.ConfigTree, b: ConfigTree.ConfigTree): boolean =>
+  Equal.equals(a.files, b.files) && Equal.equals([...a.unreadable], [...b.unreadable])
 
 const toLoaded = ({ compiled, resolved }: Read): Effect.Effect<Loaded, ConfigError.ConfigError> =>
   compiled.plan === undefined
@@ -162,7 +190,16 @@ export class ConfigManagement extends Context.Service<
     readonly loadWrapperConfig: (name: string) => Effect.Effect<Plan.Wrapper, ConfigError.ConfigError>
     /** Every problem of what is in the folder now. */
     readonly validate: Effect.Effect<ReadonlyArray<Problem.Problem>>
+    /** Reads all again; done when everybody who listens by `onReload` has taken the plan on. */
     readonly reload: Effect.Effect<Plan.Root, ConfigError.ConfigError>
+    /** Reads all again if anything in the folder is different; tells what came of it. */
+    readonly refresh: Effect.Effect<Reload | undefined>
+    /** The last 20 reloads, the latest first. */
+    readonly history: Effect.Effect<ReadonlyArray<Reload>>
+    /** Runs `f` with every new plan, one after another, for as long as the scope is open. */
+    readonly onReload: (f: (plan: Plan.Root) => Effect.Effect<void>) => Effect.Effect<void, never, Scope.Scope>
+    /** Refreshes whenever something in the folder changes, until it is interrupted; `f` hears of each reload. */
+    readonly watch: (f: (reload: Reload) => Effect.Effect<void>) => Effect.Effect<never>
     readonly changes: Stream.Stream<Plan.Root>
     /** Where a value comes from; `undefined` for a default. */
     readonly origin: (path: Origin.Path) => Effect.Effect<Origin.Origin | undefined>
@@ -188,7 +225,11 @@ export const make = (
 ): Effect.Effect<ConfigManagement["Service"], ConfigError.ConfigError, FileSystem.FileSystem | Path.Path> =>
   Effect.gen(function* () {
     const context = yield* Effect.context<FileSystem.FileSystem | Path.Path>()
-    const ref = yield* SubscriptionRef.make(yield* load(options))
+    const first = yield* readAll(options)
+    const ref = yield* SubscriptionRef.make(yield* toLoaded(first))
+    const reloads: Array<Reload> = []
+    const listeners = new Set<(plan: Plan.Root) => Effect.Effect<void>>()
+    let files = first.files
     // Two reloads at a time could swap in the older of two readings last.
     const one = yield* Semaphore.make(1)
     const current = SubscriptionRef.get(ref)
@@ -205,6 +246,31 @@ export const make = (
           ? Effect.fail(missing(loaded, kind, what, name, Object.keys(known)))
           : Effect.succeed(found)
       })
+    const read = Effect.provideContext(readAll(options), context)
+    /** Takes a reading on, unless it has errors. Nobody sees half of it. */
+    const apply = Effect.fnUntraced(function* (next: Read) {
+      const before = yield* current
+      const { plan, problems } = next.compiled
+      files = next.files
+      const reload: Reload = {
+        at: yield* Clock.currentTimeMillis,
+        outcome: plan === undefined ? "rejected" : "applied",
+        changes: Diff.between(before.resolved.tree, next.resolved.tree),
+        problems
+      }
+      reloads.push(reload)
+      if (reloads.length > remembered) reloads.shift()
+      if (plan === undefined) return reload
+      yield* SubscriptionRef.set(ref, { plan, resolved: next.resolved, warnings: problems })
+      yield* Effect.forEach([...listeners], (listener) => listener(plan), { discard: true })
+      return reload
+    }, Effect.uninterruptible)
+    const refresh = one.withPermits(1)(
+      Effect.gen(function* () {
+        const next = yield* read
+        return isSame(files, next.files) ? undefined : yield* apply(next)
+      })
+    )
     return ConfigManagement.of({
       plan: Effect.map(current, (loaded) => loaded.plan),
       resolved: Effect.map(current, (loaded) => loaded.resolved),
@@ -213,11 +279,33 @@ export const make = (
       loadTaskGroupConfig: (name) => find("groups", "task group", name, (plan) => plan.groups),
       loadWrapperConfig: (name) => find("wrappers", "wrapper", name, (plan) => plan.wrappers),
       validate: Effect.provideContext(check(options), context),
-      reload: Effect.provideContext(load(options), context).pipe(
-        Effect.tap((loaded) => SubscriptionRef.set(ref, loaded)),
-        Effect.map((loaded) => loaded.plan),
-        one.withPermits(1)
+      reload: one.withPermits(1)(
+        Effect.gen(function* () {
+          const reload = yield* apply(yield* read)
+          if (reload.outcome === "rejected") return yield* Effect.fail(ConfigError.make(reload.problems))
+          return (yield* current).plan
+        })
       ),
+      refresh,
+      history: Effect.sync(() => [...reloads].reverse()),
+      onReload: (f) =>
+        Effect.asVoid(
+          Effect.acquireRelease(
+            Effect.sync(() => listeners.add(f)),
+            () => Effect.sync(() => listeners.delete(f))
+          )
+        ),
+      watch: (f) =>
+        Effect.provideContext(
+          Watch.run({
+            folder: options.config,
+            debounce: Effect.map(current, ({ plan }) => plan.reload.debounce),
+            look: Effect.flatMap(refresh, (reload) =>
+              reload === undefined ? Effect.succeed(false) : Effect.as(f(reload), true)
+            )
+          }),
+          context
+        ),
       changes: Stream.map(SubscriptionRef.changes(ref), (loaded) => loaded.plan),
       origin: (path) => Effect.map(current, (loaded) => Tree.get(loaded.resolved.tree, path)?.origin)
     })

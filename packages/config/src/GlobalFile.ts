@@ -53,8 +53,12 @@ export const GlobalFile = Schema.Struct({
   reload: Field.or(
     Field.section(
       {
-        watch: Field.or(Field.flag, true, "whether changed files are read again"),
-        debounce: Field.or(Field.secondsOrZero, 0.2, "without a change before files are read again")
+        watch: Field.or(Field.flag, Plans.defaults.reload.watch, "whether changed files are read again"),
+        debounce: Field.or(
+          Field.secondsOrZero,
+          Plans.defaults.reload.debounce / 1000,
+          "without a change before files are read again"
+        )
       },
       "reading changed files again"
     ),

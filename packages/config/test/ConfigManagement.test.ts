@@ -1,12 +1,15 @@
 import * as ConfigManagement from "@echelon/config/ConfigManagement"
+import * as Diff from "@echelon/config/Diff"
 import * as Origin from "@echelon/config/Origin"
 import * as Problem from "@echelon/config/Problem"
 import * as Variables from "@echelon/config/Variables"
-import { Catalogue } from "@echelon/core"
+import { Catalogue, type Plan } from "@echelon/core"
 import { expect, it } from "@effect/vitest"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
+import * as FileSystem from "effect/FileSystem"
 import * as Layer from "effect/Layer"
+import * as Queue from "effect/Queue"
 import * as Stream from "effect/Stream"
 import * as Folder from "./support/Folder.ts"
 import * as Sample from "./support/Sample.ts"
@@ -126,4 +129,127 @@ it.effect("warnings do not stop it and can be read", () =>
     const config = yield* open(root)
     expect((yield* config.warnings).map(({ code }) => code)).toEqual(["credential"])
   }).pipe(Effect.provide(Folder.services))
+)
+
+it.effect(
+  "tells what the last reloads changed, the rejected ones as well, and refreshes only when something differs",
+  () =>
+    Effect.gen(function* () {
+      const { root, write } = yield* Folder.make(Sample.files)
+      const config = yield* open(root)
+      const group = (timeout: string) =>
+        `[echelon1]\nmodels = ["openai-gpt4"]\ntimeout = ${timeout}\n[echelon2]\nmodels = ["openai-gpt3.5-turbo"]`
+      expect(yield* config.refresh).toBeUndefined()
+      yield* write("llms/groups/fast_group.toml", group("-1"))
+      expect(yield* config.refresh).toMatchObject({ outcome: "rejected", problems: [{ code: "type" }] })
+      expect(yield* config.refresh).toBeUndefined()
+      yield* write("llms/groups/fast_group.toml", group("31"))
+      expect(yield* config.refresh).toMatchObject({ outcome: "applied", problems: [] })
+      const [latest, before] = yield* config.history
+      expect(latest?.changes.map(Diff.format).map(Folder.short)).toEqual([
+        "configs/llms/groups/fast_group.toml:3:1 llms.groups.fast_group.echelon1.timeout: 31, was 30"
+      ])
+      expect(before).toMatchObject({ outcome: "rejected", changes: [{ kind: "changed", after: "-1" }] })
+      for (let timeout = 40; timeout < 65; timeout++) {
+        yield* write("llms/groups/fast_group.toml", group(String(timeout)))
+        yield* config.reload
+      }
+      expect(yield* config.history).toHaveLength(20)
+    }).pipe(Effect.provide(Folder.services))
+)
+
+it.effect("a reload is done when everybody who listens has taken the plan on, in order, until they leave", () =>
+  Effect.gen(function* () {
+    const { root, write } = yield* Folder.make(Sample.files)
+    const config = yield* open(root)
+    const seen: Array<number | undefined> = []
+    const timeout = (plan: Plan.Root) => plan.groups["fast_group"]?.echelons[0]?.clocks.attempt
+    const write1 = (value: number) =>
+      write("llms/groups/fast_group.toml", `[echelon1]\nmodels = ["openai-gpt4"]\ntimeout = ${value}`)
+    yield* Effect.scoped(
+      Effect.gen(function* () {
+        yield* config.onReload((plan) =>
+          Effect.andThen(
+            Effect.yieldNow,
+            Effect.sync(() => seen.push(timeout(plan)))
+          )
+        )
+        yield* write1(41)
+        yield* config.reload
+        expect(seen).toEqual([41_000])
+        yield* Effect.all([config.reload, config.reload], { concurrency: 2 })
+        expect(seen).toEqual([41_000, 41_000, 41_000])
+        yield* write1(-1)
+        yield* Effect.flip(config.reload)
+      })
+    )
+    yield* write1(42)
+    yield* config.reload
+    expect(seen).toEqual([41_000, 41_000, 41_000])
+  }).pipe(Effect.provide(Folder.services))
+)
+
+/** Waits for a reload of this outcome, as long as it takes. */
+const reloadOf = (config: ConfigManagement.ConfigManagement["Service"]) =>
+  Effect.gen(function* () {
+    const heard = yield* Queue.unbounded<ConfigManagement.Reload>()
+    yield* Effect.forkScoped(
+      config.watch((reload) => Effect.asVoid(Queue.offer(heard, reload))),
+      { startImmediately: true }
+    )
+    return Queue.take(heard)
+  })
+
+it.live(
+  "watches: a file written in place, renamed into place or removed, a new folder, an editor's temporary files",
+  () =>
+    Effect.gen(function* () {
+      const fs = yield* FileSystem.FileSystem
+      const { root, write } = yield* Folder.make({ ...Sample.files, "global.toml": "[reload]\ndebounce = 0.05" })
+      const config = yield* open(root)
+      const next = yield* reloadOf(config)
+      const wrapper = '[default_config]\npool_name = "fast_pool"\n'
+      const names = Effect.map(config.plan, (plan) => Object.keys(plan.wrappers))
+
+      yield* write("llms/wrappers/second.toml", `type = "pool"\n${wrapper}`)
+      expect([(yield* next).outcome, yield* names]).toEqual(["applied", ["pool_wrapper", "second"]])
+
+      yield* write("llms/wrappers/.second.toml.swp", "not toml at all")
+      yield* write("llms/wrappers/second.toml~", "not toml at all")
+      yield* fs.writeFileString(`${root}/llms/wrappers/tmp-4711`, `type = "pool"\nname = "renamed"\n${wrapper}`)
+      yield* fs.rename(`${root}/llms/wrappers/tmp-4711`, `${root}/llms/wrappers/second.toml`)
+      expect([(yield* next).outcome, yield* names]).toEqual(["applied", ["pool_wrapper", "renamed"]])
+
+      yield* write("llms/wrappers/second.toml", "type = 1")
+      expect([(yield* next).outcome, yield* names]).toEqual(["rejected", ["pool_wrapper", "renamed"]])
+
+      yield* fs.remove(`${root}/llms/wrappers/second.toml`)
+      expect([(yield* next).outcome, yield* names]).toEqual(["applied", ["pool_wrapper"]])
+
+      yield* write("environments/new/deep.toml", "[routing]\n")
+      expect((yield* next).outcome).toBe("applied")
+    }).pipe(Effect.scoped, Effect.provide(Folder.services))
+)
+
+it.live("watches through the symbolic links that Kubernetes swaps", () =>
+  Effect.gen(function* () {
+    const fs = yield* FileSystem.FileSystem
+    const { root, write } = yield* Folder.make({ "..2026_1/keep": "" })
+    const version = Effect.fnUntraced(function* (n: number, timeout: number) {
+      for (const [name, content] of Object.entries(Sample.files))
+        yield* write(`..2026_${n}/${name}`, content.replace("timeout = 30", `timeout = ${timeout}`))
+      yield* fs.symlink(`..2026_${n}`, `${root}/..data_tmp`)
+      yield* fs.rename(`${root}/..data_tmp`, `${root}/..data`)
+    })
+    yield* version(1, 11)
+    yield* fs.symlink("..data/llms", `${root}/llms`)
+    const config = yield* open(root)
+    const next = yield* reloadOf(config)
+    const timeout = Effect.map(config.plan, (plan) => plan.groups["fast_group"]?.echelons[0]?.clocks.attempt)
+    for (const n of [2, 3]) {
+      yield* version(n, n * 11)
+      yield* next
+      expect(yield* timeout).toBe(n * 11_000)
+    }
+  }).pipe(Effect.scoped, Effect.provide(Folder.services))
 )

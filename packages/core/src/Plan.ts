@@ -307,4 +307,6 @@ export interface Root {
     readonly defaultProvider: string | undefined
   }
   readonly shutdownGrace: number
+  /** Whether changed files are read again, and how long they must lie still before. */
+  readonly reload: { readonly watch: boolean; readonly debounce: number }
 }

@@ -53,7 +53,8 @@ export const defaults = {
     cache: { ttl: 300_000, capacity: 10_000 }
   },
   wrapper: { queueSize: 0 },
-  shutdownGrace: 30_000
+  shutdownGrace: 30_000,
+  reload: { watch: true, debounce: 200 }
 } as const
 
 /**
@@ -257,5 +258,6 @@ export const root = (parts: {
   pools: byName(parts.pools ?? []),
   wrappers: byName(parts.wrappers ?? []),
   routing: { defaultWrapper: undefined, defaultPool: undefined, defaultProvider: undefined, ...parts.routing },
-  shutdownGrace: defaults.shutdownGrace
+  shutdownGrace: defaults.shutdownGrace,
+  reload: defaults.reload
 })

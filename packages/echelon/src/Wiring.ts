@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import { type ConfigError, ConfigManagement, Problem } from "@echelon/config"
+import { type ConfigError, ConfigManagement, Origin, Problem } from "@echelon/config"
 import { Interpreter, Orchestrator } from "@echelon/core"
 import { Providers } from "@echelon/providers"
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
@@ -24,6 +24,8 @@ export interface Options {
   readonly env?: string | undefined
   /** Variables for `${NAME}` and for overrides. @default the process's environment */
   readonly variables?: Readonly<Record<string, string | undefined>> | undefined
+  /** Whether files that change are read again while it runs. @default what `[reload] watch` says */
+  readonly watch?: boolean | undefined
 }
 
 /**
@@ -38,7 +40,9 @@ export type Services = Orchestrator.Services | Interpreter.Interpreter | ConfigM
  * The services over a folder of configuration and the real providers.
  *
  * **Details** Warnings about the configuration are logged, for example which instances are disabled for want of a
- * credential.
+ * credential. Unless told otherwise it watches the folder: a change that has no errors is taken on for new requests
+ * while those in flight end on the old plan, and is logged; one that has errors changes nothing, and is logged with
+ * every problem.
  *
  * **Errors** `ConfigError` with every problem found, each with file, line, key and what is allowed.
  *
@@ -66,11 +70,38 @@ export const layer = (options: Options): Layer.Layer<Services, ConfigError.Confi
       return Interpreter.Interpreter.layer(yield* plan)
     })
   )
-  return Orchestrator.layer.pipe(
+  const following = Layer.effectDiscard(
+    Effect.gen(function* () {
+      const management = yield* ConfigManagement.ConfigManagement
+      const { swap } = yield* Interpreter.Interpreter
+      yield* management.onReload(swap)
+      const { reload } = yield* management.plan
+      if (options.watch ?? reload.watch) yield* Effect.forkScoped(management.watch(tell))
+    })
+  )
+  return Layer.mergeAll(Orchestrator.layer, following).pipe(
     Layer.provideMerge(interpreter),
     Layer.provideMerge(config),
     Layer.provide(Providers.layer)
   )
+}
+
+/** At most so many changes are named in one line. */
+const named = 5
+
+/** Logs what came of a reload. No value is in it, since a prompt may stand in one. */
+const tell = (reload: ConfigManagement.Reload): Effect.Effect<void> => {
+  const lines = Effect.forEach(
+    reload.problems,
+    (problem) => (Problem.isError(problem) ? Effect.logError : Effect.logWarning)(Problem.format(problem)),
+    { discard: true }
+  )
+  if (reload.outcome === "rejected")
+    return Effect.andThen(Effect.logError("the configuration has errors; the one in use stays"), lines)
+  const paths = reload.changes.slice(0, named).map(({ path }) => Origin.formatPath(path))
+  const more = reload.changes.length - paths.length
+  const what = `${paths.join(", ")}${more > 0 ? ` and ${more} more` : ""}`
+  return Effect.andThen(Effect.logInfo(`the configuration was read again; changed: ${what || "nothing"}`), lines)
 }
 
 /**
@@ -82,14 +113,10 @@ export const layer = (options: Options): Layer.Layer<Services, ConfigError.Confi
  * @since 0.1.0
  * @category running
  */
-export const reload: Effect.Effect<
-  void,
-  ConfigError.ConfigError,
-  ConfigManagement.ConfigManagement | Interpreter.Interpreter
-> = Effect.gen(function* () {
-  const config = yield* ConfigManagement.ConfigManagement
-  const interpreter = yield* Interpreter.Interpreter
-  const plan = yield* config.reload
-  for (const warning of yield* config.warnings) yield* Effect.logWarning(Problem.format(warning))
-  yield* interpreter.swap(plan)
-})
+export const reload: Effect.Effect<void, ConfigError.ConfigError, ConfigManagement.ConfigManagement> = Effect.gen(
+  function* () {
+    const config = yield* ConfigManagement.ConfigManagement
+    yield* config.reload
+    for (const warning of yield* config.warnings) yield* Effect.logWarning(Problem.format(warning))
+  }
+)
