@@ -71,6 +71,9 @@ export class Walk {
   private answering: Member.Member | undefined
   /** The last break, and where it left the request. */
   private broken: { readonly error: LlmError.LlmError; readonly state: Failover.State } | undefined
+  /** The member that broke a reply, while others are asked to go on. */
+  private aside: { readonly id: string; readonly state: Failover.State } | undefined
+  private readonly attemptsByTier = new Map<number, number>()
   /** How a broken reply is being rescued. */
   private rescuing: RescueState.Mode | undefined
   private share: { readonly tier: number; readonly end: number | undefined } | undefined
@@ -100,6 +103,7 @@ export class Walk {
     switch (decision._tag) {
       case "Stop":
         return (
+          this.takeBack() ??
           this.panic(now) ??
           Effect.fail(this.final(decision.cause ?? this.gate.refusal(decision.retryAt, now), decision.retryAt, now))
         )
@@ -129,6 +133,10 @@ export class Walk {
   /** Asks a member again after the backoff. */
   private repeat(tier: number, member: Member.Member, notBefore: number, now: number): Answer {
     return Effect.flatMap(this.wait(member, now), (wait) => {
+      const { cause } = this.state
+      // Nobody waits for an attempt that may not be made.
+      if (cause !== undefined && this.request.budget.exhausted() !== undefined)
+        return Effect.fail(this.final(cause, undefined, now))
       const delay = Math.max(wait, notBefore - now)
       const deadline = this.request.deadline
       if (deadline !== undefined && now + delay >= deadline) {
@@ -148,6 +156,18 @@ export class Walk {
         })
       )
     })
+  }
+
+  /** Asks the member that broke a reply, now that nobody else can go on. */
+  private takeBack(): Answer | undefined {
+    const { aside, state } = this
+    if (aside === undefined || state.ended) return undefined
+    this.aside = undefined
+    const { tier, triedInTier } = aside.state
+    const attemptsInTier = this.attemptsByTier.get(tier) ?? aside.state.attemptsInTier
+    const spent = state.spent.filter((id) => id !== aside.id)
+    this.state = { ...state, tier, triedInTier, attemptsInTier, spent }
+    return this.step()
   }
 
   /** One request at a time tries the least bad member, when breakers alone have put all out. */
@@ -253,6 +273,7 @@ export class Walk {
           ask.onBounced?.()
           return Effect.fail(LlmError.make({ reason: { _tag: "NoCapacity" } }))
         }
+        this.attemptsByTier.set(ask.tier, (this.attemptsByTier.get(ask.tier) ?? 0) + 1)
         this.engine.registry?.lifecycle.track(attempt)
         attempt.onFirstOutput(() => {
           ask.hasOutput = true
@@ -295,7 +316,10 @@ export class Walk {
               error,
               state: Failover.failed(this.state, this.answering ?? member, error, this.clock.currentTimeMillisUnsafe())
             }
-          this.state = this.broken.state
+          // The next instance goes on; the one that broke only when nobody else can.
+          const { id } = this.answering ?? member
+          this.aside = { id, state: this.broken.state }
+          this.state = { ...this.broken.state, spent: [...this.broken.state.spent, id] }
           this.request = next
           this.rescuing = mode
           this.gate.mustResume = mode === "resume"

@@ -144,3 +144,66 @@ it.effect("who stops reading a rescued stream leaves nothing open", () =>
     expect(made.map((scripted) => scripted.open())).toEqual([0, 0])
   })
 )
+
+it.effect("who broke the reply goes on only when nobody else can, in whatever tier", () =>
+  Effect.gen(function* () {
+    const asked = Effect.fnUntraced(function* (scripts: ReadonlyArray<readonly [string, ScriptedLlm.Script]>) {
+      const made = yield* Effect.forEach(scripts, ([id, script]) =>
+        ScriptedLlm.make({ id, script: (call) => (call === 0 ? script : ScriptedLlm.text("one two")) })
+      )
+      const llm = yield* Tiers.make({
+        id: "pool",
+        rotation: "priority",
+        tiers: made.map((scripted) => ({
+          members: [Member.make(scripted.llm, { onInterrupt: ["restart"] })],
+          maxRetries: 1,
+          maxInstances: 9
+        }))
+      })
+      const fiber = yield* Effect.forkChild(read(llm), { startImmediately: true })
+      yield* TestClock.adjust("10 seconds")
+      const { error, text } = yield* Fiber.join(fiber)
+      return { calls: made.map((scripted) => scripted.calls().length), text, error: error?.reason._tag }
+    })
+    const breaks = ScriptedLlm.truncated("one ", reset)
+    const down = ScriptedLlm.fails({ _tag: "InvalidRequest" })
+    const busy = ScriptedLlm.fails({ _tag: "Overloaded" })
+    const whole = { text: "one two", error: undefined }
+    expect(
+      yield* asked([
+        ["a", breaks],
+        ["b", ScriptedLlm.text("one two")]
+      ])
+    ).toEqual({ calls: [1, 1], ...whole })
+    expect(yield* asked([["a", breaks]])).toEqual({ calls: [2], ...whole })
+    expect(
+      yield* asked([
+        ["a", breaks],
+        ["b", busy]
+      ])
+    ).toEqual({ calls: [1, 2], ...whole })
+    expect(
+      yield* asked([
+        ["a", breaks],
+        ["b", down]
+      ])
+    ).toEqual({ calls: [1, 1], text: "one ", error: "Network" })
+  })
+)
+
+it.effect("a request whose attempts are spent waits for no other", () =>
+  Effect.gen(function* () {
+    const scripted = yield* ScriptedLlm.make({ id: "a", script: ScriptedLlm.fails({ _tag: "Overloaded" }) })
+    const llm = yield* Tiers.make({
+      id: "pool",
+      rotation: "priority",
+      tiers: [{ members: [Member.make(scripted.llm)], maxRetries: 9, maxInstances: 1 }]
+    })
+    const ask = Llm.generate(llm, { prompt: "hi", metadata: { maxTotalAttempts: 2 } })
+    const fiber = yield* Effect.forkChild(Effect.flip(ask), { startImmediately: true })
+    // The one backoff there is lasts half a second at most.
+    yield* TestClock.adjust("500 millis")
+    expect(fiber.pollUnsafe()).toBeDefined()
+    expect((yield* Fiber.join(fiber)).route).toHaveLength(2)
+  })
+)

@@ -232,7 +232,7 @@ const connect = (state: State, socket: Net.Socket): void => {
         chunks = [parsed.rest]
         size = parsed.rest.length
         needed = 1
-        const entry = toEntry(parsed.message, state.entries.length)
+        const entry = toEntry(parsed.message, state.entries.length, state.clock.currentTimeMillisUnsafe())
         const exchange: Exchange = { entry, fiber: undefined }
         turn.current = exchange
         state.open += 1
@@ -275,7 +275,7 @@ const decide = (state: State, entry: Entry): ReadonlyArray<Plan.Step> => {
   })
 }
 
-const toEntry = ({ body, headers, method, target }: Http.Message, index: number): Entry => {
+const toEntry = ({ body, headers, method, target }: Http.Message, index: number, at: number): Entry => {
   const path = target.split("?", 1)[0] ?? ""
   const parsed = parse(body.toString("utf8"))
   const fields = typeof parsed === "object" && parsed !== null ? parsed : {}
@@ -291,6 +291,7 @@ const toEntry = ({ body, headers, method, target }: Http.Message, index: number)
     endpoint: isModels ? "models" : isMessages || path.endsWith("/chat/completions") ? "generate" : "other",
     model: "model" in fields && typeof fields.model === "string" ? fields.model : "",
     stream: "stream" in fields && fields.stream === true,
+    at,
     aborted: false,
     closedAt: undefined
   }

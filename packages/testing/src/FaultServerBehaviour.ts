@@ -29,6 +29,8 @@ export interface Request {
   readonly model: string
   /** Whether the body asks for a stream. */
   readonly stream: boolean
+  /** When it had come in, in milliseconds since the epoch by Effect's `Clock`. */
+  readonly at: number
   /** Whether the client went away before the server was done. */
   readonly aborted: boolean
   /** When the server was done or the connection gone, in milliseconds since the epoch by Effect's `Clock`. */

@@ -564,6 +564,7 @@ it.effect("tells what it was asked", () =>
       endpoint: "generate",
       model: "claude",
       stream: true,
+      at: 0,
       aborted: false,
       closedAt: 0
     })

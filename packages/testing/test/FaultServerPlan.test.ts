@@ -14,6 +14,7 @@ const request: FaultServer.Request = {
   endpoint: "generate",
   model: "m",
   stream: true,
+  at: 0,
   aborted: false,
   closedAt: undefined
 }
