@@ -1,5 +1,5 @@
 /**
- * Everything a change must pass, in order: lint, types, tests, examples, public surface. Stops at the first
+ * Everything a change must pass, in order: lint, types, tests, examples, generated reference, public surface. Stops at the first
  * failure with its exit code. `--no-tests` leaves out the tests, for who has just run them.
  */
 import { spawnSync } from "node:child_process"
@@ -16,6 +16,7 @@ const steps: ReadonlyArray<Step> = [
   { name: "types", command: ["tsc", "-b"] },
   { name: "tests", command: ["vitest", "run", "--config", "vitest.workspace.ts"] },
   { name: "examples", command: ["node", "scripts/docs-examples.ts"] },
+  { name: "reference", command: ["node", "scripts/reference.ts", "--check"] },
   { name: "surface", command: ["node", "scripts/public-surface.ts"] }
 ]
 

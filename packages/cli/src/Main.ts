@@ -12,7 +12,9 @@ import * as Flag from "effect/cli/Flag"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Failure from "./Failure.ts"
+import * as Init from "./Init.ts"
 import { Output } from "./Output.ts"
+import * as Schema from "./Schema.ts"
 
 const config = Flag.String("config").pipe(Flag.withDescription("The folder of TOML files"), Flag.withDefault("configs"))
 const json = Flag.Boolean("json").pipe(Flag.withDescription("Print one JSON object"), Flag.withDefault(false))
@@ -116,7 +118,7 @@ const demo = Command.make(
 
 const echelon = Command.make("echelon").pipe(
   Command.withDescription("Keep LLM calls answered: pools, task groups and echelons of model instances"),
-  Command.withSubcommands([ask, demo])
+  Command.withSubcommands([ask, demo, Init.command, Schema.command])
 )
 
 /**

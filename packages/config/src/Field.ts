@@ -4,6 +4,10 @@
  * Every Schema here says in its `expected` annotation what is allowed, in the words of an error message. Times
  * are seconds or text with a unit in a file, and milliseconds when decoded.
  *
+ * For editors and the reference, `stated` has the keywords of JSON Schema for the value as a file states it,
+ * `kind` a shorter name of what is allowed, `unit` what it counts, `since` when the key came, and `whenAbsent` its
+ * default as a file would state it. A key that came later says so itself: `.annotate({ since: "0.2.0" })`.
+ *
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
@@ -23,7 +27,16 @@ const toMillis = (input: string | number): number | undefined => {
   return match === null || unit === undefined ? undefined : Number(match[1]) * unit
 }
 
-const time = (expected: string, isAllowed: (millis: number) => boolean) =>
+/** Text with a unit, and the same without zero. */
+const timeText = "^\\s*\\d+(\\.\\d+)?\\s*(ms|s|m|h)\\s*$"
+const timeTextAboveZero = "^\\s*(\\d*[1-9]\\d*(\\.\\d+)?|\\d+\\.\\d*[1-9]\\d*)\\s*(ms|s|m|h)\\s*$"
+
+const time = (
+  expected: string,
+  isAllowed: (millis: number) => boolean,
+  kind: string,
+  stated: { readonly pattern: string; readonly minimum?: 0; readonly exclusiveMinimum?: 0 }
+) =>
   Schema.Union([Schema.Number, Schema.String]).pipe(
     Schema.decodeTo(
       Schema.Number,
@@ -37,7 +50,12 @@ const time = (expected: string, isAllowed: (millis: number) => boolean) =>
         encode: (millis) => Effect.succeed(millis / 1_000)
       })
     ),
-    Schema.annotate({ expected })
+    Schema.annotate({
+      expected,
+      kind,
+      unit: "seconds",
+      stated: { type: ["number", "string"], maximum: longest / 1_000, ...stated }
+    })
   )
 
 /**
@@ -48,7 +66,9 @@ const time = (expected: string, isAllowed: (millis: number) => boolean) =>
  */
 export const seconds = time(
   'seconds above 0 (at most 24 days), or text such as "30s", "500ms", "5m", "1h"',
-  (millis) => millis > 0
+  (millis) => millis > 0,
+  "time above 0",
+  { pattern: timeTextAboveZero, exclusiveMinimum: 0 }
 )
 
 /**
@@ -59,11 +79,18 @@ export const seconds = time(
  */
 export const secondsOrZero = time(
   'seconds from 0 (at most 24 days), or text such as "30s", "500ms", "5m", "1h"',
-  (millis) => millis >= 0
+  (millis) => millis >= 0,
+  "time",
+  { pattern: timeText, minimum: 0 }
 )
 
-const number = (expected: string, isAllowed: (n: number) => boolean) =>
-  Schema.Number.check(Schema.makeFilter((n: number) => Number.isFinite(n) && isAllowed(n), { expected }))
+const number = (expected: string, isAllowed: (n: number) => boolean, stated: Readonly<Record<string, unknown>>) =>
+  Schema.Number.check(
+    Schema.makeFilter((n: number) => Number.isFinite(n) && isAllowed(n), {
+      expected,
+      stated: { type: "number", ...stated }
+    })
+  )
 
 /**
  * A whole number, not below `minimum`.
@@ -72,7 +99,10 @@ const number = (expected: string, isAllowed: (n: number) => boolean) =>
  * @category schemas
  */
 export const int = (minimum: number) =>
-  number(`a whole number, at least ${minimum}`, (n) => Number.isSafeInteger(n) && n >= minimum)
+  number(`a whole number, at least ${minimum}`, (n) => Number.isSafeInteger(n) && n >= minimum, {
+    type: "integer",
+    minimum
+  })
 
 /**
  * Any whole number.
@@ -80,7 +110,7 @@ export const int = (minimum: number) =>
  * @since 0.1.0
  * @category schemas
  */
-export const anyInt = number("a whole number", (n) => Number.isSafeInteger(n))
+export const anyInt = number("a whole number", (n) => Number.isSafeInteger(n), { type: "integer" })
 
 /**
  * A number from 0 to 1.
@@ -88,7 +118,7 @@ export const anyInt = number("a whole number", (n) => Number.isSafeInteger(n))
  * @since 0.1.0
  * @category schemas
  */
-export const ratio = number("a number from 0 to 1", (n) => n >= 0 && n <= 1)
+export const ratio = number("a number from 0 to 1", (n) => n >= 0 && n <= 1, { minimum: 0, maximum: 1 })
 
 /**
  * A number from 0 on.
@@ -96,7 +126,7 @@ export const ratio = number("a number from 0 to 1", (n) => n >= 0 && n <= 1)
  * @since 0.1.0
  * @category schemas
  */
-export const fromZero = number("a number, 0 or above", (n) => n >= 0)
+export const fromZero = number("a number, 0 or above", (n) => n >= 0, { minimum: 0 })
 
 /**
  * A number above 0.
@@ -104,7 +134,7 @@ export const fromZero = number("a number, 0 or above", (n) => n >= 0)
  * @since 0.1.0
  * @category schemas
  */
-export const aboveZero = number("a number above 0", (n) => n > 0)
+export const aboveZero = number("a number above 0", (n) => n > 0, { exclusiveMinimum: 0 })
 
 /**
  * A number not below 1.
@@ -112,7 +142,7 @@ export const aboveZero = number("a number above 0", (n) => n > 0)
  * @since 0.1.0
  * @category schemas
  */
-export const fromOne = number("a number, 1 or above", (n) => n >= 1)
+export const fromOne = number("a number, 1 or above", (n) => n >= 1, { minimum: 1 })
 
 /**
  * A sampling temperature.
@@ -120,7 +150,7 @@ export const fromOne = number("a number, 1 or above", (n) => n >= 1)
  * @since 0.1.0
  * @category schemas
  */
-export const temperature = number("a number from 0 to 2", (n) => n >= 0 && n <= 2)
+export const temperature = number("a number from 0 to 2", (n) => n >= 0 && n <= 2, { minimum: 0, maximum: 2 })
 
 /**
  * `true` or `false`.
@@ -138,7 +168,8 @@ export const flag = Schema.Boolean.annotate({ expected: "true or false" })
  */
 export const text = Schema.String.annotate({ expected: "text" })
 
-const notEmpty = (expected: string) => Schema.String.check(Schema.makeFilter((s: string) => s !== "", { expected }))
+const notEmpty = (expected: string, kind: string) =>
+  Schema.String.check(Schema.makeFilter((s: string) => s !== "", { expected, kind, stated: { minLength: 1 } }))
 
 /**
  * A name.
@@ -146,7 +177,7 @@ const notEmpty = (expected: string) => Schema.String.check(Schema.makeFilter((s:
  * @since 0.1.0
  * @category schemas
  */
-export const name = notEmpty("a name (text that is not empty)")
+export const name = notEmpty("a name (text that is not empty)", "name")
 
 /**
  * At least one name.
@@ -156,7 +187,10 @@ export const name = notEmpty("a name (text that is not empty)")
  */
 export const names = (what: string) =>
   Schema.Array(name).check(
-    Schema.makeFilter((all: ReadonlyArray<string>) => all.length > 0, { expected: `a list of ${what}, at least one` })
+    Schema.makeFilter((all: ReadonlyArray<string>) => all.length > 0, {
+      expected: `a list of ${what}, at least one`,
+      stated: { minItems: 1 }
+    })
   )
 
 /**
@@ -167,7 +201,9 @@ export const names = (what: string) =>
  */
 export const url = Schema.String.check(
   Schema.makeFilter((s: string) => /^https?:\/\//.test(s) && URL.canParse(s) && !/^https?:\/\/[^/?#]*@/.test(s), {
-    expected: "an address that begins with http:// or https://, without user and password"
+    expected: "an address that begins with http:// or https://, without user and password",
+    kind: "address",
+    stated: { pattern: "^https?://[^\\s/?#@]+([/?#]\\S*)?$" }
   })
 )
 
@@ -177,7 +213,11 @@ export const url = Schema.String.check(
  * @since 0.1.0
  * @category schemas
  */
-export const secret = Schema.RedactedFromValue(text).annotate({ expected: "text" })
+export const secret = Schema.RedactedFromValue(text).annotate({
+  expected: "text",
+  kind: "secret text",
+  stated: { type: "string" }
+})
 
 /**
  * One of several texts.
@@ -189,7 +229,24 @@ export const oneOf = <const L extends ReadonlyArray<string>>(values: L) =>
   Schema.Literals(values).annotate({ expected: values.map((value) => JSON.stringify(value)).join(", ") })
 
 /** Adds a description without changing what the Schema is. */
-const described = <S extends Schema.Top>(schema: S, description: string): S => schema.annotate({ description }) as S
+const described = <S extends Schema.Top>(schema: S, description: string): S =>
+  schema.annotate({ description, since: "0.1.0" }) as S
+
+/**
+ * A value that counts something, for readers; it changes nothing else.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const measured = <S extends Schema.Top>(unit: string, schema: S): S => schema.annotate({ unit }) as S
+
+/**
+ * The keys of a table whose keys are names, as a reader is told of them.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const keyed = (label: string) => Schema.String.annotate({ label })
 
 /**
  * A key that must be there.
@@ -215,7 +272,9 @@ export const optional = <S extends Schema.Top>(schema: S, description: string) =
  * @category combinators
  */
 export const or = <S extends Schema.Top>(schema: S, value: S["Encoded"], description: string) =>
-  described(schema, description).pipe(Schema.withDecodingDefaultKey(Effect.succeed(value)))
+  (described(schema, description).annotate({ whenAbsent: value }) as S).pipe(
+    Schema.withDecodingDefaultKey(Effect.succeed(value))
+  )
 
 /**
  * A table whose keys all have defaults or may be absent.
@@ -233,6 +292,6 @@ export const section = <const F extends Schema.Struct.Fields>(fields: F, descrip
  * @category models
  */
 export const anyFile = {
-  name: optional(name, "by which others refer to it; the file's name when absent"),
-  description: optional(text, "for readers")
+  name: optional(name, "the name by which others refer to it; the file's name when absent"),
+  description: optional(text, "what it is for, for readers")
 } as const

@@ -27,9 +27,12 @@ export const GlobalFile = Schema.Struct({
   routing: Field.or(
     Field.section(
       {
-        default_wrapper: Field.optional(Field.name, "for requests that name no target"),
-        default_pool: Field.optional(Field.name, "the same, when there is no default wrapper"),
-        default_provider: Field.optional(Field.name, "the same, when there is no default pool either")
+        default_wrapper: Field.optional(Field.name, "wrapper for requests that name no target"),
+        default_pool: Field.optional(Field.name, "pool for them, when there is no default wrapper"),
+        default_provider: Field.optional(
+          Field.name,
+          "provider for them, when there is no default pool either; its default model answers"
+        )
       },
       "where requests go that name no target"
     ),
@@ -57,7 +60,7 @@ export const GlobalFile = Schema.Struct({
         debounce: Field.or(
           Field.secondsOrZero,
           Plans.defaults.reload.debounce / 1000,
-          "without a change before files are read again"
+          "how long files must rest before they are read again"
         )
       },
       "reading changed files again"

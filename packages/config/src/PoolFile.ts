@@ -18,18 +18,22 @@ const { pool } = Plans.defaults
  */
 export const PoolFile = Schema.Struct({
   ...Field.anyFile,
-  task_groups: Field.required(Field.names("task groups"), "whose instances the pool rotates over"),
+  task_groups: Field.required(Field.names("task groups"), "groups whose instances the pool rotates over"),
   rotation_strategy: Field.or(Rotation.schema, pool.rotation, "how an instance of a tier is picked"),
   sticky: Field.or(
     Field.section(
       {
-        load_bound: Field.or(Field.fromOne, pool.sticky.loadBound, "of the mean load, beyond which a session moves on"),
-        ttl: Field.or(Field.seconds, pool.sticky.ttl / 1000, "how long a session is kept")
+        load_bound: Field.or(
+          Field.fromOne,
+          pool.sticky.loadBound,
+          "multiple of the mean load beyond which a session moves to another instance"
+        ),
+        ttl: Field.or(Field.seconds, pool.sticky.ttl / 1000, "how long a session is remembered after its last request")
       },
       "for the strategy sticky; the key is metadata.sessionId"
     ),
     {},
-    "for the strategy sticky"
+    "for the strategy sticky; the key is metadata.sessionId"
   ),
   slow_start: Field.or(
     Field.section(
@@ -39,21 +43,21 @@ export const PoolFile = Schema.Struct({
           pool.slowStart.duration / 1000,
           "until an instance has its whole share again"
         ),
-        min_share: Field.or(Field.ratio, pool.slowStart.minShare, "at first")
+        min_share: Field.or(Field.ratio, pool.slowStart.minShare, "the share with which it begins")
       },
       "after an instance came back"
     ),
     {},
-    "after an instance came back"
+    "how an instance that came back gets its share again"
   ),
   health_check: Field.or(
     Field.section(
       {
-        interval: Field.or(Field.seconds, pool.healthCheck.interval / 1000, "between checks"),
+        interval: Field.or(Field.seconds, pool.healthCheck.interval / 1000, "time between checks"),
         failure_threshold: Field.or(
-          Field.int(1),
+          Field.measured("checks", Field.int(1)),
           pool.healthCheck.failureThreshold,
-          "failed checks that put an instance out"
+          "failed checks in a row that put an instance out"
         ),
         recovery_time: Field.or(
           Field.seconds,
@@ -61,21 +65,29 @@ export const PoolFile = Schema.Struct({
           "until an instance that is out is checked again"
         ),
         active: Field.or(Field.flag, pool.healthCheck.active, "whether instances without traffic are asked"),
-        budget_per_hour: Field.or(Field.int(0), pool.healthCheck.budgetPerHour, "active checks")
+        budget_per_hour: Field.or(
+          Field.measured("checks per hour", Field.int(0)),
+          pool.healthCheck.budgetPerHour,
+          "checks of instances without traffic, at most"
+        )
       },
       "health checks"
     ),
     {},
-    "health checks"
+    "how instances are asked whether they work"
   ),
   fallback_config: Field.or(
     Field.section(
       {
-        strategy: Field.or(Field.oneOf(["instance_rotation", "none"]), pool.fallback.strategy, "after a failure"),
+        strategy: Field.or(
+          Field.oneOf(["instance_rotation", "none"]),
+          pool.fallback.strategy,
+          "whether another instance of the tier is tried"
+        ),
         max_instance_attempts: Field.or(
-          Field.int(1),
+          Field.measured("instances", Field.int(1)),
           pool.fallback.maxInstanceAttempts,
-          "different instances per tier"
+          "different instances that a request tries per tier"
         ),
         max_ejected: Field.or(Field.ratio, pool.fallback.maxEjected, "share of instances that breakers may put out")
       },
@@ -87,8 +99,12 @@ export const PoolFile = Schema.Struct({
   retry_budget: Field.or(
     Field.section(
       {
-        ratio: Field.or(Field.ratio, pool.retryBudget.ratio, "retries against recent requests"),
-        min_per_second: Field.or(Field.fromZero, pool.retryBudget.minPerSecond, "retries that are always allowed")
+        ratio: Field.or(Field.ratio, pool.retryBudget.ratio, "retries that are allowed, as a share of recent requests"),
+        min_per_second: Field.or(
+          Field.measured("retries per second", Field.fromZero),
+          pool.retryBudget.minPerSecond,
+          "retries that are always allowed"
+        )
       },
       "how much of the traffic may be retries"
     ),
@@ -103,40 +119,47 @@ export const PoolFile = Schema.Struct({
         token_bucket: Field.optional(
           Field.section(
             {
-              bucket_size: Field.required(Field.int(1), "requests at once"),
-              refill_rate: Field.required(Field.aboveZero, "requests per second")
+              bucket_size: Field.required(Field.measured("requests", Field.int(1)), "requests that may come at once"),
+              refill_rate: Field.required(
+                Field.measured("requests per second", Field.aboveZero),
+                "requests per second that may go on coming"
+              )
             },
-            "at most bucket_size + refill_rate x t requests in any t seconds"
+            "a bucket of requests"
           ),
-          "required when chosen"
+          "required when algorithm names it; grants at most bucket_size + refill_rate × t requests in any t seconds"
         ),
         sliding_window: Field.optional(
           Field.section(
             {
-              limit: Field.required(Field.int(1), "requests in a window"),
-              window: Field.required(Field.seconds, "of the limit")
+              limit: Field.required(Field.measured("requests", Field.int(1)), "requests in any window"),
+              window: Field.required(Field.seconds, "length of the window")
             },
-            "at most limit requests in any window"
+            "a window that slides"
           ),
-          "required when chosen"
+          "required when algorithm names it; grants at most limit requests in any window"
         )
       },
       "requests to the pool"
     ),
     {},
-    "requests to the pool"
+    "limits the requests to the pool"
   ),
   cache: Field.or(
     Field.section(
       {
         enabled: Field.or(Field.flag, false, "whether equal requests are answered from memory"),
         ttl: Field.or(Field.seconds, pool.cache.ttl / 1000, "how long an answer is kept"),
-        capacity: Field.or(Field.int(1), pool.cache.capacity, "answers")
+        capacity: Field.or(
+          Field.measured("answers", Field.int(1)),
+          pool.cache.capacity,
+          "answers that are kept at most"
+        )
       },
       "exact match, per tenant"
     ),
     {},
-    "exact match, per tenant"
+    "answers equal requests from memory, each tenant apart"
   ),
   coalesce: Field.or(
     Field.section(
@@ -144,7 +167,7 @@ export const PoolFile = Schema.Struct({
       "equal requests at the same time"
     ),
     {},
-    "equal requests at the same time"
+    "lets equal requests at the same time share one call"
   )
 }).annotate({ expected: "a table" })
 

@@ -22,6 +22,8 @@ export const Credential = Schema.Struct({
   weight: Field.or(Field.aboveZero, 1, "its share where a pool rotates by weight")
 }).annotate({ expected: "a table with name and api_key" })
 
+const price = Field.measured("USD per million tokens", Field.fromZero)
+
 /**
  * A model under its alias.
  *
@@ -30,23 +32,29 @@ export const Credential = Schema.Struct({
  */
 export const Model = Schema.Struct({
   model: Field.optional(Field.name, "the name on the wire; the alias when absent"),
-  context_window: Field.optional(Field.int(1), "tokens of input and output together"),
-  max_output_tokens: Field.optional(Field.int(1), "tokens"),
-  input_price: Field.optional(Field.fromZero, "USD per million tokens"),
-  output_price: Field.optional(Field.fromZero, "USD per million tokens"),
-  cached_input_price: Field.optional(Field.fromZero, "USD per million tokens read from the provider's cache"),
+  context_window: Field.optional(
+    Field.measured("tokens", Field.int(1)),
+    "tokens of input and output together; from the built-in catalogue when absent"
+  ),
+  max_output_tokens: Field.optional(
+    Field.measured("tokens", Field.int(1)),
+    "tokens of the longest answer; from the built-in catalogue when absent"
+  ),
+  input_price: Field.optional(price, "price of input; from the built-in catalogue when absent"),
+  output_price: Field.optional(price, "price of output; from the built-in catalogue when absent"),
+  cached_input_price: Field.optional(price, "price of input that the provider reads from its cache"),
   capabilities: Field.optional(
     Schema.Array(Field.oneOf(Capability.all)).annotate({ expected: "a list of capabilities" }),
-    "what the model can do"
+    "what the model can do; from the built-in catalogue when absent, and what is unknown excludes nothing"
   ),
   weight: Field.or(Field.aboveZero, 1, "its share where a pool rotates by weight"),
-  rpm_limit: Field.optional(Field.int(1), "requests per minute"),
-  tpm_limit: Field.optional(Field.int(1), "tokens per minute"),
-  rpd_limit: Field.optional(Field.int(1), "requests per day"),
-  concurrency_limit: Field.optional(Field.int(1), "requests at a time")
+  rpm_limit: Field.optional(Field.measured("requests per minute", Field.int(1)), "requests in any 60 seconds"),
+  tpm_limit: Field.optional(Field.measured("tokens per minute", Field.int(1)), "tokens in any 60 seconds"),
+  rpd_limit: Field.optional(Field.measured("requests per day", Field.int(1)), "requests in any 24 hours"),
+  concurrency_limit: Field.optional(Field.measured("requests", Field.int(1)), "requests at a time")
 }).annotate({ expected: "a table" })
 
-const secrets = Schema.Record(Schema.String, Field.secret).annotate({ expected: "a table of texts" })
+const secrets = Schema.Record(Field.keyed("NAME"), Field.secret).annotate({ expected: "a table of texts" })
 
 /**
  * A provider's file.
@@ -56,9 +64,12 @@ const secrets = Schema.Record(Schema.String, Field.secret).annotate({ expected: 
  */
 export const ProviderFile = Schema.Struct({
   ...Field.anyFile,
-  kind: Field.required(Field.name, "a row of the provider table"),
-  base_url: Field.optional(Field.url, "where requests go; from the row when absent"),
-  api_key: Field.optional(Field.secret, "the credential; from the row's variable when absent"),
+  kind: Field.required(Field.name, "which API it speaks, and where: a row of the provider table"),
+  base_url: Field.optional(Field.url, "where requests go; the kind's own address when absent"),
+  api_key: Field.optional(
+    Field.secret,
+    "the credential; the variable of the kind when absent, OPENAI_API_KEY for example"
+  ),
   headers: Field.or(secrets, {}, "sent with every request"),
   query: Field.or(secrets, {}, "added to every request's address"),
   credentials: Field.or(
@@ -66,22 +77,37 @@ export const ProviderFile = Schema.Struct({
     [],
     "instead of api_key: each model with each credential is an instance"
   ),
-  organization: Field.optional(Field.name, "where the row uses it"),
-  project: Field.optional(Field.name, "where the row uses it"),
-  api_version: Field.optional(Field.name, "where the row uses it"),
-  deployment: Field.optional(Field.name, "where the row uses it"),
-  region: Field.optional(Field.name, "where the row uses it"),
+  organization: Field.optional(Field.name, "sent to a kind that has organizations"),
+  project: Field.optional(Field.name, "sent to a kind that has projects"),
+  api_version: Field.optional(Field.name, "sent to a kind whose API has versions"),
+  deployment: Field.optional(Field.name, "for a kind that serves deployments; the model's name when absent"),
+  region: Field.optional(Field.name, "for a kind that has regions"),
   default_model: Field.optional(Field.name, "the alias for direct calls without a model; the first when absent"),
-  connect_timeout: Field.or(Field.seconds, provider.connectTimeout / 1000, "until a connection stands"),
-  max_connections: Field.or(Field.int(1), provider.maxConnections, "per origin"),
+  connect_timeout: Field.or(Field.seconds, provider.connectTimeout / 1000, "the longest wait for a connection"),
+  max_connections: Field.or(
+    Field.measured("connections", Field.int(1)),
+    provider.maxConnections,
+    "connections at a time, per origin"
+  ),
   keep_alive: Field.or(Field.secondsOrZero, provider.keepAlive / 1000, "how long an idle connection is kept"),
-  max_response_bytes: Field.or(Field.int(1), provider.maxResponseBytes, "bytes of a whole response"),
-  max_event_bytes: Field.or(Field.int(1), provider.maxEventBytes, "bytes of one event of a stream"),
+  max_response_bytes: Field.or(
+    Field.measured("bytes", Field.int(1)),
+    provider.maxResponseBytes,
+    "the largest whole response"
+  ),
+  max_event_bytes: Field.or(
+    Field.measured("bytes", Field.int(1)),
+    provider.maxEventBytes,
+    "the largest event of a stream"
+  ),
   max_cooldown: Field.or(Field.seconds, provider.maxCooldown / 1000, "the longest wait a provider may name"),
   limit_scope: Field.or(Field.oneOf(["model", "credential", "provider"]), provider.limitScope, "whom a 429 cools down"),
-  health_check: Field.optional(Field.oneOf(["models", "ping", "none"]), "how a probe asks; from the row when absent"),
+  health_check: Field.optional(
+    Field.oneOf(["models", "ping", "none"]),
+    "how a probe asks; as is usual for the kind when absent"
+  ),
   models: Field.or(
-    Schema.Record(Schema.String, Model).annotate({ expected: "tables ([models.ALIAS])" }),
+    Schema.Record(Field.keyed("ALIAS"), Model).annotate({ expected: "tables ([models.ALIAS])" }),
     {},
     "the models by alias"
   )

@@ -22,19 +22,19 @@ export const WrapperFile = Schema.Struct({
         pool_name: Field.optional(Field.name, 'required when the type is "pool"'),
         group_name: Field.optional(Field.name, 'required when the type is "task_group"'),
         enable_health_check: Field.or(Field.flag, true, "whether the target's instances are checked"),
-        enable_metrics: Field.or(Field.flag, true, "metrics need metrics_enabled too")
+        enable_metrics: Field.or(Field.flag, true, "whether it is measured; needs metrics_enabled too")
       },
       "the target"
     ),
     {},
-    "the target"
+    "the pool or group behind it"
   ),
   monitoring: Field.or(
     Field.section(
       {
-        metrics_enabled: Field.or(Field.flag, true, "metrics need enable_metrics too"),
+        metrics_enabled: Field.or(Field.flag, true, "whether it is measured; needs enable_metrics too"),
         alerting_enabled: Field.or(Field.flag, true, "whether alerts are raised"),
-        health_check_interval: Field.optional(Field.seconds, "the pool's when absent")
+        health_check_interval: Field.optional(Field.seconds, "time between health checks; the pool's when absent")
       },
       "what is watched"
     ),
@@ -44,19 +44,29 @@ export const WrapperFile = Schema.Struct({
   performance: Field.or(
     Field.section(
       {
-        request_timeout: Field.optional(Field.seconds, "a request until commit, queueing included"),
-        max_concurrent_requests: Field.optional(Field.int(1), "that run at a time"),
-        queue_size: Field.or(Field.int(0), Plans.defaults.wrapper.queueSize, "requests that may wait")
+        request_timeout: Field.optional(
+          Field.seconds,
+          "how long a request may take until commit, waiting included; without limit when absent"
+        ),
+        max_concurrent_requests: Field.optional(
+          Field.measured("requests", Field.int(1)),
+          "requests that run at a time; any number when absent"
+        ),
+        queue_size: Field.or(
+          Field.measured("requests", Field.int(0)),
+          Plans.defaults.wrapper.queueSize,
+          "requests that may wait"
+        )
       },
       "admission"
     ),
     {},
-    "admission"
+    "how many requests run and wait, and how long"
   ),
   tenants: Field.or(
-    Schema.Record(Schema.String, Field.aboveZero).annotate({ expected: "a table of weights" }),
+    Schema.Record(Field.keyed("NAME"), Field.aboveZero).annotate({ expected: "a table of weights" }),
     {},
-    "fair shares of the queue; 1 for who is not named"
+    "weights of tenants in the queue; 1 for who is not named"
   )
 }).annotate({ expected: "a table" })
 
