@@ -11,6 +11,7 @@ import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import * as Check from "./Check.ts"
 import * as Failure from "./Failure.ts"
 import * as Init from "./Init.ts"
 import { Output } from "./Output.ts"
@@ -118,7 +119,7 @@ const demo = Command.make(
 
 const echelon = Command.make("echelon").pipe(
   Command.withDescription("Keep LLM calls answered: pools, task groups and echelons of model instances"),
-  Command.withSubcommands([ask, demo, Init.command, Schema.command])
+  Command.withSubcommands([ask, demo, Check.command, Init.command, Schema.command])
 )
 
 /**

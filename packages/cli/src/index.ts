@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 export * as Ask from "./Ask.ts"
+export * as Check from "./Check.ts"
 export * as Demo from "./Demo.ts"
 export * as DemoSchedule from "./DemoSchedule.ts"
 export * as DemoTable from "./DemoTable.ts"

@@ -20,6 +20,7 @@ import type * as Scope from "effect/Scope"
 import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
 import * as SubscriptionRef from "effect/SubscriptionRef"
+import * as Check from "./Check.ts"
 import * as Compile from "./Compile.ts"
 import * as ConfigError from "./ConfigError.ts"
 import * as ConfigTree from "./ConfigTree.ts"
@@ -104,6 +105,12 @@ const remembered = 20
 const isSame = (a: ConfigTree.ConfigTree, b: ConfigTree.ConfigTree): boolean =>
   Equal.equals(a.files, b.files) && Equal.equals([...a.unreadable], [...b.unreadable])
 
+/** What is wrong with a reading, and what its graph gives to think about. */
+const problemsOf = ({ compiled, resolved }: Read): ReadonlyArray<Problem.Problem> =>
+  compiled.plan === undefined
+    ? compiled.problems
+    : Problem.sort([...compiled.problems, ...Check.analyze(compiled.plan, resolved)])
+
 const toLoaded = ({ compiled, resolved }: Read): Effect.Effect<Loaded, ConfigError.ConfigError> =>
   compiled.plan === undefined
     ? Effect.fail(ConfigError.make(compiled.problems))
@@ -131,7 +138,7 @@ export const load = (
 export const check = (
   options: Options
 ): Effect.Effect<ReadonlyArray<Problem.Problem>, never, FileSystem.FileSystem | Path.Path> =>
-  Effect.map(readAll(options), ({ compiled }) => compiled.problems)
+  Effect.map(readAll(options), problemsOf)
 
 const missing = (
   loaded: Loaded,
@@ -256,7 +263,7 @@ export const make = (
         at: yield* Clock.currentTimeMillis,
         outcome: plan === undefined ? "rejected" : "applied",
         changes: Diff.between(before.resolved.tree, next.resolved.tree),
-        problems
+        problems: problemsOf(next)
       }
       reloads.push(reload)
       if (reloads.length > remembered) reloads.shift()

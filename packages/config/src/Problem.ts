@@ -43,6 +43,14 @@ export type Code =
   | "reference"
   | "duplicate"
   | "no_instance"
+  | "unreachable"
+  | "shadowed"
+  | "fallback"
+  | "context_window"
+  | "capability"
+  | "limits"
+  | "clocks"
+  | "attempts"
 
 /**
  * One problem. `key` is the full path of the value, `message` one line of prose, `frame` the lines of the file

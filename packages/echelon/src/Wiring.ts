@@ -91,17 +91,19 @@ const named = 5
 
 /** Logs what came of a reload. No value is in it, since a prompt may stand in one. */
 const tell = (reload: ConfigManagement.Reload): Effect.Effect<void> => {
-  const lines = Effect.forEach(
-    reload.problems,
-    (problem) => (Problem.isError(problem) ? Effect.logError : Effect.logWarning)(Problem.format(problem)),
-    { discard: true }
-  )
-  if (reload.outcome === "rejected")
-    return Effect.andThen(Effect.logError("the configuration has errors; the one in use stays"), lines)
+  if (reload.outcome === "rejected") {
+    const errors = reload.problems.filter(Problem.isError)
+    return Effect.andThen(
+      Effect.logError("the configuration has errors; the one in use stays"),
+      Effect.forEach(errors, (problem) => Effect.logError(Problem.format(problem)), { discard: true })
+    )
+  }
   const paths = reload.changes.slice(0, named).map(({ path }) => Origin.formatPath(path))
   const more = reload.changes.length - paths.length
   const what = `${paths.join(", ")}${more > 0 ? ` and ${more} more` : ""}`
-  return Effect.andThen(Effect.logInfo(`the configuration was read again; changed: ${what || "nothing"}`), lines)
+  const count = reload.problems.length
+  const warnings = count === 0 ? "" : `; ${count} warning${count === 1 ? "" : "s"}, which echelon check shows`
+  return Effect.logInfo(`the configuration was read again; changed: ${what || "nothing"}${warnings}`)
 }
 
 /**
