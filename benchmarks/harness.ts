@@ -1,25 +1,27 @@
 /**
- * Ratios within one run: variants take turns, round by round, so that a machine that slows down slows them alike.
+ * Ratios within one run: variants take turns, round by round, and of each its quickest round counts. What neighbours on
+ * the machine do only ever adds time, so that round is the one that they disturbed least. Many short rounds find one
+ * better than few long ones.
  */
 import { availableParallelism, cpus } from "node:os"
 
 /** One thing to measure: runs `iterations` times and gives the milliseconds that took. */
 export interface Variant {
   readonly name: string
+  /**
+   * For one that mostly waits: fewer iterations, in few rounds of its own after those of the others, as a process that
+   * was idle is slow at what it does next.
+   */
+  readonly iterations?: number | undefined
   readonly run: (iterations: number) => Promise<number>
 }
 
 export interface Measured {
   readonly name: string
-  /** Microseconds an iteration: the median over the rounds. */
+  /** Microseconds an iteration, in the quickest round. */
   readonly micros: number
-  /** To the first variant, round by round: the median. */
+  /** To the first variant. */
   readonly ratio: number
-}
-
-const median = (values: ReadonlyArray<number>): number => {
-  const sorted = [...values].sort((a, b) => a - b)
-  return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN
 }
 
 /** Times a function that runs `iterations` times. */
@@ -34,17 +36,22 @@ export const compare = async (
   options: { readonly iterations: number; readonly rounds?: number; readonly warmup?: number }
 ): Promise<ReadonlyArray<Measured>> => {
   const { iterations, rounds = 9, warmup = 2 } = options
-  const times = variants.map((): Array<number> => [])
-  for (let round = -warmup; round < rounds; round++) {
-    for (const [i, variant] of variants.entries()) {
-      const millis = await variant.run(iterations)
-      if (round >= 0) times[i]?.push((millis * 1_000) / iterations)
+  const quickest = variants.map(() => Number.POSITIVE_INFINITY)
+  for (const isApart of [false, true]) {
+    const turns = [...variants.entries()].filter(([, variant]) => (variant.iterations !== undefined) === isApart)
+    const [first, last] = isApart ? [-1, Math.min(rounds, 5)] : [-warmup, rounds]
+    for (let round = first; round < last; round++) {
+      for (const [i, variant] of turns) {
+        const own = variant.iterations ?? iterations
+        const millis = await variant.run(own)
+        if (round >= 0) quickest[i] = Math.min(quickest[i] ?? Number.NaN, (millis * 1_000) / own)
+      }
     }
   }
-  const base = times[0] ?? []
+  const base = quickest[0] ?? Number.NaN
   return variants.map(({ name }, i) => {
-    const own = times[i] ?? []
-    return { name, micros: median(own), ratio: median(own.map((time, round) => time / (base[round] ?? Number.NaN))) }
+    const micros = quickest[i] ?? Number.NaN
+    return { name, micros, ratio: micros / base }
   })
 }
 
@@ -55,6 +62,24 @@ export const print = (title: string, unit: string, measured: ReadonlyArray<Measu
     console.log(`  ${name.padEnd(width)}  ${micros.toFixed(2).padStart(10)} ${unit}  ${ratio.toFixed(2).padStart(7)}x`)
   }
 }
+
+/** Prints rows under a head, the first column to the left and the others to the right. */
+export const table = (
+  title: string,
+  head: ReadonlyArray<string>,
+  rows: ReadonlyArray<ReadonlyArray<string>>,
+  notes: ReadonlyArray<string> = []
+): void => {
+  const widths = head.map((cell, i) => Math.max(cell.length, ...rows.map((row) => row[i]?.length ?? 0)))
+  const line = (cells: ReadonlyArray<string>) =>
+    cells.map((cell, i) => (i === 0 ? cell.padEnd(widths[i] ?? 0) : cell.padStart(widths[i] ?? 0))).join("  ")
+  console.log(`\n${title}`)
+  for (const row of [head, ...rows]) console.log(`  ${line(row)}`.trimEnd())
+  for (const note of notes) console.log(`  ${note}`)
+}
+
+export const micros = (value: number): string => value.toFixed(value < 10 ? 2 : 1)
+export const times = (value: number): string => `${value < 100 ? value.toFixed(1) : value.toFixed(0)}x`
 
 export const machine = (): string =>
   `Node ${process.version}, ${process.platform} ${process.arch}, ${cpus()[0]?.model.trim() ?? "unknown processor"}, ${availableParallelism()} cores`
