@@ -130,6 +130,9 @@ export const optionsOf = (
   streaming: request.stream
 })
 
+/** What a finalizer gives that has nothing left to do. */
+const done = Effect.void
+
 class Live implements Attempt {
   readonly scope: Scope.Closeable
   private readonly clock: Clock.Clock
@@ -206,7 +209,7 @@ class Live implements Attempt {
     // Closing aborts what can be aborted at once; what ends slowly is left behind, or a loser would delay
     // the winner.
     const closing = Scope.closeUnsafe(this.scope, Exit.void)
-    if (closing !== undefined) Effect.runForkWith(this.context)(closing)
+    if (closing !== undefined && closing !== done) Effect.runForkWith(this.context)(closing)
     const error = this.waiters.size === 0 ? undefined : errorOf(outcome)
     const waiters = [...this.waiters]
     this.waiters.clear()
@@ -316,12 +319,11 @@ export const open = <A extends { readonly attempt: Attempt }, R>(
     const clock = Context.get(context, Clock.Clock)
     const within = Context.add(context, Scope.Scope, scope)
     const attempt = new Live(scope, within as Context.Context<never>, clock)
-    const attach = Scope.addFinalizer(
-      scope,
-      Effect.sync(() => {
-        attempt.settle({ _tag: "Cancelled" })
-      })
-    )
+    // It is over in the call that closes, so that an attempt that holds nothing else is closed without a fiber.
+    const attach = Scope.addFinalizerExit(scope, () => {
+      attempt.settle({ _tag: "Cancelled" })
+      return done
+    })
     const answer = Effect.matchCauseEffect(
       attempt.run(
         Effect.provideContext(

@@ -10,15 +10,18 @@ import * as Queue from "effect/Queue"
 import * as Stream from "effect/Stream"
 import type * as AdmissionQueue from "./AdmissionQueue.ts"
 import type * as CircuitBreakerState from "./CircuitBreakerState.ts"
+import * as Explain from "./Explain.ts"
 import type * as InstanceStats from "./InstanceStats.ts"
 import * as Interpreter from "./Interpreter.ts"
 import type * as Lifecycle from "./Lifecycle.ts"
 import * as LlmError from "./LlmError.ts"
+import * as LlmRequest from "./LlmRequest.ts"
 import * as Nearest from "./Nearest.ts"
 import type * as Plan from "./Plan.ts"
 import * as RateLimiter from "./RateLimiter.ts"
 import type * as StateChange from "./StateChange.ts"
 import type * as StateRegistry from "./StateRegistry.ts"
+import * as TokenEstimate from "./TokenEstimate.ts"
 
 /**
  * An instance as it stands. Times are milliseconds since the epoch.
@@ -132,6 +135,8 @@ export class Control extends Context.Service<
     readonly unpin: (instance: string) => Effect.Effect<void, LlmError.LlmError>
     /** Forgets cooldowns, latencies and breakers of an instance, or of all. */
     readonly reset: (instance?: string) => Effect.Effect<void, LlmError.LlmError>
+    /** What would become of a request as everything stands: whom it would ask, and why not the others. */
+    readonly explain: (request: LlmRequest.Input) => Effect.Effect<Explain.Explanation, LlmError.LlmError>
   }
 >()("@echelon/core/Control") {
   static readonly layer: Layer.Layer<Control, never, Interpreter.Interpreter> = Layer.effect(
@@ -156,7 +161,7 @@ const named = (root: Plan.Root, name: string): Effect.Effect<ReadonlyArray<strin
   return found.length === 0 ? Effect.fail(unknown("instance", name, known)) : Effect.succeed(found)
 }
 
-const make = ({ plan, registry }: Interpreter.Interpreter["Service"]): Control["Service"] => {
+const make = ({ current, plan, registry }: Interpreter.Interpreter["Service"]): Control["Service"] => {
   const each = (name: string, f: (instance: string) => void): Effect.Effect<void, LlmError.LlmError> =>
     Effect.flatMap(plan, (root) =>
       Effect.map(named(root, name), (instances) => {
@@ -200,9 +205,42 @@ const make = ({ plan, registry }: Interpreter.Interpreter["Service"]): Control["
     pin: (name) => each(name, (instance) => registry.pin(instance, true)),
     unpin: (name) => each(name, (instance) => registry.pin(instance, false)),
     reset: (name) =>
-      name === undefined ? Effect.sync(() => registry.reset(undefined)) : each(name, (one) => registry.reset(one))
+      name === undefined ? Effect.sync(() => registry.reset(undefined)) : each(name, (one) => registry.reset(one)),
+    explain: Effect.fnUntraced(function* (input) {
+      const root = yield* plan
+      const request = yield* LlmRequest.make(input, { stream: true, commit: "first_output" })
+      const { input: inputTokens, statedOutput: maxOutputTokens } = TokenEstimate.of(request)
+      const { metadata } = request
+      const found = yield* Effect.fromResult(
+        Explain.of(root, {
+          metadata,
+          needs: LlmRequest.needs(request),
+          inputTokens,
+          maxOutputTokens,
+          snapshot: snapshotOf(root, registry),
+          peek: (limits, tokens) => RateLimiter.peek(limitersOf(root, registry, limits), { tokens }, registry.now())
+        })
+      )
+      const { target } = found
+      // Whether there is a client that no file describes, only its maker knows.
+      if (target.kind === "client" && !Object.hasOwn(root.providers, target.provider))
+        yield* Effect.scoped(Effect.flatMap(current, ({ client }) => client(target.provider, target.model)))
+      return found
+    })
   }
 }
+
+/** The limiters that are there of those named, with what an instance's provider reported. */
+const limitersOf = (
+  root: Plan.Root,
+  registry: StateRegistry.StateRegistry,
+  limits: ReadonlyArray<readonly [StateRegistry.Owner, string]>
+): ReadonlyArray<RateLimiter.RateLimiter> =>
+  limits.flatMap(([owner, name]) => {
+    const instance = owner === "instance" ? root.instances[name] : undefined
+    const found = [registry.findLimiter(owner, name), instance && registry.reported(instance)]
+    return found.filter((limiter) => limiter !== undefined)
+  })
 
 const levels = (limiter: RateLimiter.RateLimiter | undefined, now: number): ReadonlyArray<RateLimiter.Level> =>
   limiter === undefined ? [] : RateLimiter.snapshot(limiter, now)

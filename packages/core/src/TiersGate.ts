@@ -8,7 +8,7 @@ import type * as Clock from "effect/Clock"
 import type * as Attempt from "./Attempt.ts"
 import * as Capability from "./Capability.ts"
 import type * as Failover from "./Failover.ts"
-import * as LlmError from "./LlmError.ts"
+import type * as LlmError from "./LlmError.ts"
 import * as LlmRequest from "./LlmRequest.ts"
 import * as Member from "./Member.ts"
 import * as RateLimitCharge from "./RateLimitCharge.ts"
@@ -93,26 +93,27 @@ export class Gate implements RateLimiter.Cost {
   }
 
   /** Why nobody was asked. */
-  refusal(retryAt: number | undefined, now: number): LlmError.LlmError {
+  refusal(retryAt: number | undefined, now: number): LlmError.Options {
     const { id, tiers, whenEmpty } = this.engine
     const members = tiers.flatMap((tier) => tier.members)
-    if (members.length === 0)
-      return LlmError.make({ reason: { _tag: "NoCapacity" }, detail: whenEmpty ?? `${id} has no instance` })
-    const lacking = members.map((member) => Capability.missing(member.llm.capabilities, this.needs))
-    if (lacking.every((missing) => missing.length > 0)) {
-      return LlmError.make({
+    if (members.length === 0) return { reason: { _tag: "NoCapacity" }, detail: whenEmpty ?? `${id} has no instance` }
+    const able =
+      this.needs.length === 0
+        ? members
+        : members.filter((member) => Capability.missing(member.llm.capabilities, this.needs).length === 0)
+    if (able.length === 0) {
+      const lacking = members.flatMap((member) => Capability.missing(member.llm.capabilities, this.needs))
+      return {
         reason: { _tag: "InvalidRequest" },
-        detail: `no instance of ${id} has what the request needs: ${[...new Set(lacking.flat())].join(", ")}`
-      })
+        detail: `no instance of ${id} has what the request needs: ${[...new Set(lacking)].join(", ")}`
+      }
     }
     return (
-      this.tooLong(members.filter((_, i) => lacking[i]?.length === 0)) ??
-      (retryAt === undefined ? this.tooLarge(members, now) : undefined) ??
-      LlmError.make({
+      this.tooLong(able) ??
+      (retryAt === undefined ? this.tooLarge(members, now) : undefined) ?? {
         reason: { _tag: "NoCapacity", retryAt },
-        detail: `every instance of ${id} is cooling down, at a limit, drained or put out by its breaker`,
-        retryAt
-      })
+        detail: `every instance of ${id} is cooling down, at a limit, drained or put out by its breaker`
+      }
     )
   }
 
@@ -153,7 +154,7 @@ export class Gate implements RateLimiter.Cost {
   }
 
   /** A request that fits nobody's context window fails before it is sent. */
-  private tooLong(members: ReadonlyArray<Member.Member>): LlmError.LlmError | undefined {
+  private tooLong(members: ReadonlyArray<Member.Member>): LlmError.Options | undefined {
     let largest: number | undefined
     for (const member of members) {
       if (this.fits(member)) return undefined
@@ -161,22 +162,22 @@ export class Gate implements RateLimiter.Cost {
     }
     const { input, statedOutput } = this.estimate()
     const output = statedOutput === undefined ? "" : ` and ${statedOutput} of output`
-    return LlmError.make({
+    return {
       reason: { _tag: "ContextLength", contextWindow: largest },
       detail: `about ${input} tokens${output} do not fit the largest context window of ${this.engine.id}, ${largest} tokens`
-    })
+    }
   }
 
   /** A request that no limit will ever grant fails, instead of waiting for ever. */
-  private tooLarge(members: ReadonlyArray<Member.Member>, now: number): LlmError.LlmError | undefined {
+  private tooLarge(members: ReadonlyArray<Member.Member>, now: number): LlmError.Options | undefined {
     if (!this.engine.isLimited) return undefined
     for (const member of members) {
       const full = this.can(member) ? RateLimiter.peek(this.limitersOf(member), this, now) : undefined
       if (full?._tag !== "TooLarge") continue
-      return LlmError.make({
+      return {
         reason: { _tag: "InvalidRequest" },
         detail: `about ${full.needed} tokens are more than ${full.limit} ever grants (${full.most})`
-      })
+      }
     }
     return undefined
   }

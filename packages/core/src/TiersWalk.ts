@@ -102,11 +102,7 @@ export class Walk {
     this.state = state
     switch (decision._tag) {
       case "Stop":
-        return (
-          this.takeBack() ??
-          this.panic(now) ??
-          Effect.fail(this.final(decision.cause ?? this.gate.refusal(decision.retryAt, now), decision.retryAt, now))
-        )
+        return this.takeBack() ?? this.panic(now) ?? this.stop(decision.cause, decision.retryAt, now)
       case "Pick": {
         const { members, tier } = decision
         return this.attempt({ tier, member: this.choose(tier, members, now), kind: "call" })
@@ -114,6 +110,12 @@ export class Walk {
       case "Repeat":
         return this.repeat(decision.tier, this.member(decision.tier, decision.member), decision.notBefore, now)
     }
+  }
+
+  private stop(cause: LlmError.LlmError | undefined, retryAt: number | undefined, now: number): Answer {
+    if (cause !== undefined) return Effect.fail(this.final(cause, retryAt, now))
+    const route = this.request.recorder.snapshot(now)
+    return Effect.fail(LlmError.make({ ...this.gate.refusal(retryAt, now), route, retryAt }))
   }
 
   private member(tier: number, index: number): Member.Member {
