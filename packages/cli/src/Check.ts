@@ -12,6 +12,7 @@ import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as Option from "effect/Option"
 import * as Path from "effect/Path"
+import * as EmbeddedVariables from "./EmbeddedVariables.ts"
 import * as Failure from "./Failure.ts"
 import { Output } from "./Output.ts"
 
@@ -54,16 +55,10 @@ const modules = Effect.promise(async () => {
   return { Check, ConfigManagement, Problem, Sarif, Variables, Wording, WorstCase, catalogue, Catalogue }
 })
 
-/** The embedded providers need not run to be checked: any address stands for theirs. */
-const embeddedVariables = {
-  ECHELON_EMBEDDED_OPENAI_URL: "http://127.0.0.1:1/v1",
-  ECHELON_EMBEDDED_ANTHROPIC_URL: "http://127.0.0.1:1/v1"
-}
-
 const find = Effect.fnUntraced(function* ({ config, env }: Options) {
   const { Catalogue, Check, ConfigManagement, Problem, Variables, WorstCase, catalogue } = yield* modules
   const own = yield* yield* Variables.Variables
-  const variables = env === "embedded" ? { ...embeddedVariables, ...own } : own
+  const variables = EmbeddedVariables.withPlaceholders(env, own)
   return yield* ConfigManagement.load({ config, env, variables }).pipe(
     Effect.provideService(Catalogue, catalogue),
     Effect.match({

@@ -12,6 +12,7 @@ import * as Flag from "effect/cli/Flag"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Check from "./Check.ts"
+import * as Explain from "./Explain.ts"
 import * as Failure from "./Failure.ts"
 import * as Init from "./Init.ts"
 import { Output } from "./Output.ts"
@@ -119,7 +120,7 @@ const demo = Command.make(
 
 const echelon = Command.make("echelon").pipe(
   Command.withDescription("Keep LLM calls answered: pools, task groups and echelons of model instances"),
-  Command.withSubcommands([ask, demo, Check.command, Init.command, Schema.command])
+  Command.withSubcommands([ask, demo, Check.command, Explain.command, Init.command, Schema.command])
 )
 
 /**

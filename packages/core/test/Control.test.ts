@@ -8,6 +8,7 @@ import {
   Plans,
   type StateChange
 } from "@echelon/core"
+import * as Explain from "@echelon/core/Explain"
 import { ScriptedLlm } from "@echelon/testing"
 import { expect, it } from "@effect/vitest"
 import { Duration, Effect, Exit, Fiber, Layer, Redacted, type Scope, Stream } from "effect"
@@ -502,4 +503,42 @@ it.effect("nothing is waited for when nothing runs, although a scope that was us
     )
     expect(yield* Effect.clockWith((clock) => clock.currentTimeMillis)).toBe(begin)
   })
+)
+
+it.effect("explains a request as everything stands, until when limits and breakers last included", () =>
+  run(
+    Effect.gen(function* () {
+      const control = yield* Control.Control
+      const why = (metadata: LlmRequest.Metadata) =>
+        Effect.map(control.explain({ prompt: "hi", metadata }), ({ tiers }) =>
+          tiers.map(({ members }) =>
+            members.map(({ instance, verdict }) =>
+              verdict._tag === "Asked"
+                ? instance
+                : `${instance}: ${verdict.reasons.map((reason) => Explain.describe(reason)).join("; ")}`
+            )
+          )
+        )
+      expect(yield* why({ poolName: "pool" })).toEqual([["a", "b"], ["c"]])
+      yield* control.drain("b")
+      expect(yield* who).toBe("a")
+      expect(yield* why({ groupName: "chat" })).toEqual([
+        ["a: limit a.rpm full until 1970-01-01T00:01:00.600Z", "b: drained"],
+        ["c"]
+      ])
+      expect(yield* why({ provider: "openai", model: "a" })).toEqual([
+        ["a: limit a.rpm full until 1970-01-01T00:01:00.600Z"]
+      ])
+      expect(yield* who).toBe("c")
+      const unknown = yield* Effect.flip(control.explain({ prompt: "hi", metadata: { provider: "opnai" } }))
+      expect(unknown.message).toContain('did you mean "openai"?')
+    }),
+    {},
+    planned({
+      instances: ["a", "b", "c"].map((name) => ({
+        ...plans.instance(name, openai),
+        ...(name === "a" ? { model: Plans.model({ model: "wire-a", limits: { ...Plans.noLimits, rpm: 1 } }) } : {})
+      }))
+    })
+  )
 )

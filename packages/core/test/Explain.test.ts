@@ -1,0 +1,528 @@
+import {
+  type Capability,
+  type CircuitBreakerState,
+  Clients,
+  Clocks,
+  Control,
+  InstanceFactory,
+  InstanceStats,
+  Interpreter,
+  LlmError,
+  type LlmRequest,
+  Orchestrator,
+  Plan,
+  Plans,
+  type Route,
+  Router
+} from "@echelon/core"
+import * as Explain from "@echelon/core/Explain"
+import { ScriptedLlm } from "@echelon/testing"
+import { expect, it } from "@effect/vitest"
+import { Duration, Effect, Layer, Result } from "effect"
+import { dice } from "./support/dice.ts"
+import * as plans from "./support/plans.ts"
+
+const openai = plans.provider("openai")
+const breaker = { ...Plans.defaults.breaker, failureRate: undefined, slowCall: undefined, failureThreshold: 1_000 }
+
+type Model = Partial<Pick<Plan.Model, "prices" | "weight" | "limits">> & Capability.Capabilities
+const instance = (name: string, { contextWindow, features, ...model }: Model = {}): Plan.Instance =>
+  Plans.instance({
+    name,
+    provider: openai,
+    alias: name,
+    model: Plans.model({ model: `wire-${name}`, capabilities: { contextWindow, features }, ...model })
+  })
+
+const explained = (root: Plan.Root, options: Explain.Options) => Result.getOrThrow(Explain.of(root, options))
+const names = (tier: Explain.Tier | undefined) =>
+  tier?.members.flatMap(({ instance, verdict }) => (verdict._tag === "Asked" ? [instance] : [])).join(" ")
+const reasons = ({ tiers }: Explain.Explanation) =>
+  Object.fromEntries(
+    tiers.flatMap(({ members }) =>
+      members.flatMap(({ instance, verdict }) =>
+        verdict._tag === "Asked" ? [] : [[instance, verdict.reasons.map(Explain.describe).join("; ")]]
+      )
+    )
+  )
+
+// Against the engine.
+
+/** Every instance of every plan is overloaded, always. */
+const layer = (root: Plan.Root) =>
+  Layer.provideMerge(
+    Orchestrator.layer,
+    Layer.provide(
+      Interpreter.Interpreter.layer(root),
+      Layer.merge(
+        Layer.succeed(InstanceFactory.InstanceFactory, {
+          make: ({ model, name }) =>
+            Effect.map(
+              ScriptedLlm.make({
+                id: name,
+                model: model.model,
+                capabilities: model.capabilities,
+                script: ScriptedLlm.fails({ _tag: "Overloaded" })
+              }),
+              ({ llm }) => ({ llm, probe: Effect.succeed(Duration.zero) })
+            )
+        }),
+        Layer.succeed(Clients.Clients, {
+          get: () =>
+            Effect.fail(LlmError.make({ reason: { _tag: "UnknownTarget", kind: "provider", name: "", known: [] } }))
+        })
+      )
+    )
+  )
+
+/** Why the explanation does not allow the route of a request whose every attempt failed as overloaded. */
+const disagreement = (
+  { maxTotalAttempts = Number.POSITIVE_INFINITY, tiers }: Explain.Explanation,
+  route: Route.Route
+): string | undefined => {
+  const failed: Array<string> = []
+  let next = 0
+  for (const [place, tier] of tiers.entries()) {
+    const asked = tier.members.filter(({ verdict }) => verdict._tag === "Asked")
+    if (asked.length === 0) continue
+    const here = new Set<string>()
+    for (let left = 1 + tier.maxRetries; left > 0 && next < maxTotalAttempts; left--) {
+      const isFull = here.size >= (tier.maxInstances ?? Number.POSITIVE_INFINITY)
+      const open = asked.filter((member) => !isFull || here.has(member.instance))
+      const fresh = open.filter((member) => !failed.includes(member.instance))
+      const oldest = failed.find((name) => open.some((member) => member.instance === name))
+      const least = Math.min(...fresh.map(({ rank = 0 }) => rank))
+      const allowed =
+        fresh.length > 0
+          ? fresh.filter(({ rank = 0 }) => rank === least)
+          : open.filter((member) => member.instance === oldest)
+      if (allowed.length === 0) break
+      const entry = route[next]
+      const member = allowed.find((one) => one.instance === entry?.instance)
+      if (entry === undefined || member === undefined)
+        return `attempt ${next} in tier ${place}: allowed ${allowed.map((one) => one.instance)}, got ${entry?.instance}`
+      if (member.echelon !== entry.echelon || member.model !== entry.model)
+        return `attempt ${next}: ${member.echelon} and ${member.model} against ${entry.echelon} and ${entry.model}`
+      next += 1
+      here.add(entry.instance)
+      if (failed.includes(entry.instance)) failed.splice(failed.indexOf(entry.instance), 1)
+      failed.push(entry.instance)
+    }
+  }
+  return next === route.length ? undefined : `${route.length} attempts instead of ${next}`
+}
+
+const features: ReadonlyArray<ReadonlyArray<Capability.Capability> | undefined> = [undefined, ["tools"], []]
+
+const randomRoot = (seed: number): Plan.Root => {
+  const { below, of } = dice(seed)
+  const some = <A>(items: ReadonlyArray<A>, most = items.length): ReadonlyArray<A> =>
+    Array.from({ length: 1 + below(most) }, () => items[below(items.length)] as A)
+  const all = Array.from({ length: 3 + below(5) }, (_, i) => `i${i}`)
+  const known = all.filter(() => below(6) > 0)
+  const rotation = () => Plan.rotations[below(Plan.rotations.length)] ?? "random"
+  const shapes = ["one", "two"].map((group) => ({
+    group,
+    echelons: Array.from({ length: 1 + below(3) }, (_, i) =>
+      Plans.echelon(group, i + 1, [...new Set(some(all, 4))], {
+        priority: i + 1 + below(2),
+        maxRetries: below(4),
+        rotation: rotation()
+      })
+    )
+  }))
+  const echelons = shapes.flatMap(({ echelons, group }) => echelons.map(({ name }) => `${group}.${name}`))
+  return Plans.root({
+    instances: known.map((name) =>
+      instance(name, {
+        features: features[below(3)],
+        contextWindow: of([undefined, 500, 100_000]),
+        weight: 1 + below(3),
+        prices: of([undefined, { input: below(3), output: 1 }])
+      })
+    ),
+    disabled: Object.fromEntries(all.filter((name) => !known.includes(name)).map((name) => [name, "A_KEY"])),
+    groups: shapes.map(({ echelons: own, group }) =>
+      Plans.group(group, own, {
+        breaker,
+        retryDelay: 0,
+        strategy: of(["echelon_down", "echelon_down", "none"]),
+        ...(below(2) === 0 ? {} : { echelons: [...new Set(some(echelons))], maxAttempts: 1 + below(4) }),
+        maxTotalAttempts: of([undefined, undefined, 1, 3, 5])
+      })
+    ),
+    pools: ["p", "q"].map((name) =>
+      Plans.pool(name, of([["one"], ["two"], ["one", "two"], ["two", "one"]]), {
+        rotation: rotation(),
+        fallback: {
+          strategy: of(["instance_rotation", "instance_rotation", "none"]),
+          maxInstanceAttempts: 1 + below(3),
+          maxEjected: of([1, 0.5, 0])
+        },
+        retryBudget: { ratio: 1, minPerSecond: 10_000 }
+      })
+    ),
+    wrappers: [Plans.wrapper("w", { kind: "pool", name: "p" }), Plans.wrapper("g", { kind: "group", name: "one" })],
+    routing: { defaultPool: "q" }
+  })
+}
+
+const randomInput = (seed: number): LlmRequest.Input => {
+  const { below, of } = dice(seed)
+  const targets: ReadonlyArray<LlmRequest.Metadata> = [
+    { poolName: "p" },
+    { groupName: "one" },
+    { groupName: "two" },
+    { groupName: "two.echelon1" },
+    { groupName: "one.echelon2" },
+    { wrapperName: "w" },
+    { wrapperName: "g" },
+    {}
+  ]
+  return {
+    prompt: "word ".repeat(of([1, 2_000])),
+    tools: below(3) === 0 ? [{ name: "t", parameters: {} }] : [],
+    metadata: {
+      ...targets[below(targets.length)],
+      maxTotalAttempts: of([undefined, undefined, 4]),
+      sessionId: of([undefined, "s"])
+    }
+  }
+}
+
+it.effect("the route of a request is one that the answer allows, for random plans, requests and states", () =>
+  Effect.gen(function* () {
+    let compared = 0
+    let attempts = 0
+    for (let seed = 1; seed <= 250; seed++) {
+      const root = randomRoot(seed)
+      const { below } = dice(seed + 1_000)
+      yield* Effect.gen(function* () {
+        const control = yield* Control.Control
+        for (let turn = 0; turn < 4; turn++) {
+          const live = Object.keys(root.instances)
+          const name = live[below(live.length)] ?? ""
+          const acts = [
+            control.drain(name),
+            control.undrain(name),
+            control.pin(name),
+            control.unpin(name),
+            control.force({ instance: name }, "open"),
+            control.release({ instance: name })
+          ]
+          if (turn > 0 && live.length > 0) yield* acts[below(acts.length)] ?? Effect.void
+          const input = randomInput(seed * 10 + turn)
+          const answer = yield* Effect.result(control.explain(input))
+          const outcome = yield* Effect.flip(Orchestrator.generate(input))
+          if (Result.isFailure(answer)) {
+            expect(outcome.message).toBe(answer.failure.message)
+            continue
+          }
+          const found = disagreement(answer.success, outcome.route ?? [])
+          if (found !== undefined) throw new Error(`seed ${seed}, turn ${turn}: ${found}`)
+          compared += 1
+          attempts += outcome.route?.length ?? 0
+        }
+      }).pipe(Effect.provide(layer(root)))
+    }
+    expect(compared).toBeGreaterThan(800)
+    expect(attempts).toBeGreaterThan(2_000)
+  })
+)
+
+// The plan alone.
+
+const chat = Plans.root({
+  instances: [
+    instance("a", { features: ["tools"], contextWindow: 1_000 }),
+    instance("b", { features: [], prices: { input: 2, output: 2 } }),
+    instance("c", { prices: { input: 1, output: 2 } }),
+    instance("d", { prices: { input: 2, output: 1 } })
+  ],
+  disabled: { "e@one": "E_KEY" },
+  groups: [
+    Plans.group(
+      "chat",
+      [
+        Plans.echelon("chat", 1, ["a", "e@one"], { maxRetries: 3, clocks: { ...Clocks.defaults, attempt: 30_000 } }),
+        Plans.echelon("chat", 2, ["b", "c", "nobody"]),
+        Plans.echelon("chat", 3, ["d"])
+      ],
+      { echelons: ["chat.echelon2", "chat.echelon3"], maxAttempts: 2 }
+    ),
+    Plans.group("other", [Plans.echelon("other", 1, ["d", "a"], { maxRetries: 5 })], { maxTotalAttempts: 1 }),
+    Plans.group("alone", [Plans.echelon("alone", 1, ["a"]), Plans.echelon("alone", 2, ["b"])], { strategy: "none" })
+  ],
+  pools: [
+    Plans.pool("pool", ["chat"], { rotation: "cost" }),
+    Plans.pool("both", ["chat", "other"]),
+    Plans.pool("one", ["chat"], { fallback: { strategy: "none", maxInstanceAttempts: 2, maxEjected: 1 } })
+  ],
+  wrappers: [Plans.wrapper("w", { kind: "pool", name: "pool" }, { requestTimeout: 30_000 })],
+  routing: { defaultWrapper: "w" }
+})
+
+it("tells where a request goes and what decided it, as the router does", () => {
+  const table: ReadonlyArray<readonly [LlmRequest.Metadata, string, Explain.By]> = [
+    [{}, "wrapper w", "default_wrapper"],
+    [{ wrapperName: "w", poolName: "both" }, "wrapper w", "request"],
+    [{ poolName: "both" }, "pool both", "request"],
+    [{ groupName: "chat.echelon2" }, "group chat.echelon2", "request"],
+    [{ provider: "openai", model: "wire-b" }, "client b", "request"],
+    [{ model: "b" }, "client b", "built_in"]
+  ]
+  for (const [metadata, target, by] of table) {
+    const found = explained(chat, { metadata })
+    expect(found.target).toEqual(Router.decide(metadata, chat.routing))
+    const name = found.target.kind === "client" ? "b" : found.target.name
+    expect([`${found.target.kind} ${name}`, found.by]).toEqual([target, by])
+  }
+  const other = { ...chat, routing: { defaultWrapper: undefined, defaultPool: "one", defaultProvider: "openai" } }
+  expect(explained(other, {})).toMatchObject({ by: "default_pool", through: { kind: "pool", name: "one" } })
+  expect(explained(other, { metadata: { model: "a" } }).by).toBe("default_provider")
+  expect(explained(chat, { target: { kind: "pool", name: "one" } }).by).toBe("request")
+})
+
+it("a name that is not known fails as the request would", () => {
+  const message = (options: Explain.Options) => Result.getOrThrow(Result.flip(Explain.of(chat, options))).message
+  expect(message({ metadata: { poolName: "pol" } })).toContain('there is no pool "pol"; did you mean "pool"')
+  expect(message({ metadata: { wrapperName: "v" } })).toContain('there is no wrapper "v"; did you mean "w"?')
+  expect(message({ metadata: { groupName: "chat.echelon9" } })).toContain('did you mean "chat.echelon1"')
+  expect(message({ metadata: { poolName: "constructor" } })).toContain('there is no pool "constructor"')
+})
+
+it("passes over whom the plan rules out, and says why", () => {
+  const found = explained(chat, { metadata: { groupName: "chat" }, needs: ["tools"], inputTokens: 3_000 })
+  expect(found.tiers.map(names)).toEqual(["", "c", "d"])
+  expect(reasons(found)).toEqual({
+    a: "context window of 1000 tokens; at least 1500 are needed",
+    "e@one": "no credential: set E_KEY",
+    b: "lacks tools",
+    nobody: "no provider has such a model"
+  })
+  expect(found.tiers[0]?.members[0]?.clocks.attempt).toBe(30_000)
+})
+
+it("counts the tiers that may be tried among those that can be asked", () => {
+  expect(reasons(explained(chat, { metadata: { groupName: "chat" } }))["d"]).toBe("only 2 tiers are tried")
+  expect(explained(chat, { metadata: { groupName: "chat" } }).maxTiers).toBe(2)
+  const one = explained(chat, { metadata: { poolName: "one" } })
+  expect(one.tiers.map(names)).toEqual(["a", "", ""])
+  expect(reasons(one)["b"]).toBe("only one tier is tried")
+  const both = explained(chat, { metadata: { poolName: "both", maxTotalAttempts: 2 } })
+  expect([both.maxTotalAttempts, reasons(both)["b"]]).toEqual([1, "behind max_total_attempts = 1"])
+})
+
+it("a tier of several echelons has the most retries of them, and an instance once", () => {
+  const { tiers } = explained(chat, { metadata: { poolName: "both" } })
+  expect(tiers[0]).toMatchObject({
+    echelons: ["chat.echelon1", "other.echelon1"],
+    maxRetries: 5,
+    maxInstances: 2,
+    order: "turns"
+  })
+  expect(tiers[0]?.members.map(({ echelon, instance, verdict }) => [instance, echelon, verdict._tag])).toEqual([
+    ["a", "chat.echelon1", "Asked"],
+    ["d", "other.echelon1", "Asked"],
+    ["e@one", "chat.echelon1", "PassedOver"],
+    ["a", "other.echelon1", "PassedOver"]
+  ])
+  const again = tiers[0]?.members[3]?.verdict
+  expect(again?._tag === "PassedOver" && again.reasons.map(Explain.describe)).toEqual([
+    "in this tier already, as chat.echelon1 says"
+  ])
+})
+
+it("ranks by what the plan says, equals together, and nothing that only time tells", () => {
+  const root = { ...chat, pools: { ...chat.pools, three: Plans.pool("three", ["wide"], { rotation: "cost" }) } }
+  const wide = Plans.group("wide", [Plans.echelon("wide", 1, ["b", "a", "c", "d"])])
+  const ranks = (rotation: Plan.Rotation) => {
+    const pool = Plans.pool("three", ["wide"], { rotation })
+    const groups = { ...chat.groups, wide }
+    const tier = explained({ ...root, groups, pools: { three: pool } }, { metadata: { poolName: "three" } }).tiers[0]
+    return [tier?.order, tier?.members.map(({ instance, rank }) => `${instance}${rank ?? ""}`).join(" ")]
+  }
+  expect(ranks("cost")).toEqual(["ranked", "c1 d1 b2 a3"])
+  expect(ranks("priority")).toEqual(["ranked", "b1 a2 c3 d4"])
+  expect(ranks("round_robin")).toEqual(["turns", "b a c d"])
+  expect(ranks("weighted")).toEqual(["turns", "b a c d"])
+  for (const rotation of ["random", "p2c", "latency", "sticky", "shortest_delay"] as const)
+    expect(ranks(rotation)).toEqual(["any", "b a c d"])
+})
+
+it("echelons of a group that the request does not come to are listed with why", () => {
+  const outside = (groupName: string) =>
+    explained(chat, { metadata: { groupName } }).outside.map(({ because, echelon }) => `${echelon} ${because}`)
+  expect(outside("chat")).toEqual([])
+  expect(outside("chat.echelon3")).toEqual(["chat.echelon1 before_start", "chat.echelon2 before_start"])
+  expect(outside("alone")).toEqual(["alone.echelon2 no_fallback"])
+  const skips = {
+    ...chat,
+    groups: {
+      skip: Plans.group(
+        "skip",
+        [1, 2].map((n) => Plans.echelon("skip", n, ["a"])),
+        { echelons: [] }
+      )
+    }
+  }
+  expect(explained(skips, { metadata: { groupName: "skip" } }).outside[0]?.because).toBe("not_a_fallback")
+})
+
+it("the deadline is the shortest, and is shared among the tiers that are left", () => {
+  const shares = (metadata: LlmRequest.Metadata) => {
+    const { deadline, tiers } = explained(chat, { metadata })
+    return [deadline, tiers.map(({ share }) => share)]
+  }
+  expect(shares({ wrapperName: "w" })).toEqual([30_000, [10_000, 10_000, undefined]])
+  expect(shares({ wrapperName: "w", timeout: "6 seconds" })).toEqual([6_000, [2_000, 2_000, undefined]])
+  expect(shares({ groupName: "chat", timeout: "6 seconds" })).toEqual([6_000, [3_000, undefined, undefined]])
+  expect(shares({ poolName: "pool" })).toEqual([undefined, [undefined, undefined, undefined]])
+})
+
+it("a direct call has one instance, one attempt and the request's own clocks", () => {
+  const found = explained(chat, { metadata: { provider: "openai", model: "b", idleTimeout: "5 seconds" } })
+  expect(found).toMatchObject({ through: { kind: "client", name: "b" }, tiers: [{ maxRetries: 0, echelons: [] }] })
+  expect(found.tiers[0]?.members[0]).toMatchObject({ instance: "b", model: "wire-b", clocks: { idle: 5_000 } })
+  const nowhere = explained(chat, { metadata: { provider: "groq", model: "llama" } })
+  expect(nowhere.tiers[0]?.members[0]).toMatchObject({ instance: "groq-llama", provider: undefined, model: undefined })
+})
+
+it("finds the model of an instance that has no credential", () => {
+  const provider = Plans.provider({ name: "e", kind: "openai", models: { big: Plans.model({ model: "wire" }) } })
+  const root = { ...Plans.root({ disabled: { "e-big@one": "E_KEY" } }), providers: { e: provider } }
+  expect(Explain.identify(root, "e-big@one")).toMatchObject({ alias: "big", model: { model: "wire" } })
+  expect(Explain.identify(root, "e-bigger")).toBeUndefined()
+  const direct = explained(root, { metadata: { provider: "e" } })
+  expect(reasons(direct)).toEqual({ "e-big": "no credential: set E_KEY" })
+})
+
+it("a request that a limit never grants is told before anything is asked", () => {
+  const small = instance("a", { limits: { ...Plans.noLimits, tpm: 2_000 } })
+  const root = Plans.root({ instances: [small], groups: [Plans.group("g", [Plans.echelon("g", 1, ["a"])])] })
+  const why = (options: Explain.Options) => reasons(explained(root, { metadata: { groupName: "g" }, ...options }))
+  expect(why({ inputTokens: 900 })).toEqual({})
+  expect(why({ inputTokens: 1_000 })).toEqual({
+    a: "a.tpm never grants more than 2000 tokens; about 2024 are needed"
+  })
+  expect(why({ inputTokens: 1_000, maxOutputTokens: 500 })).toEqual({})
+})
+
+// With a snapshot alone.
+
+const snapshotOf = (
+  changed: Readonly<Record<string, Partial<Control.InstanceSnapshot>>>,
+  more: Partial<Control.Snapshot> = {}
+): Control.Snapshot => ({
+  at: 1_000,
+  phase: "open",
+  requests: 0,
+  instances: Object.keys(chat.instances).map((name) => ({
+    name,
+    provider: "openai",
+    model: `wire-${name}`,
+    isDrained: false,
+    isPinned: false,
+    inFlight: 0,
+    coolingUntil: undefined,
+    stats: InstanceStats.empty,
+    limits: [],
+    breakers: [],
+    ...changed[name]
+  })),
+  echelons: [],
+  pools: [],
+  wrappers: [],
+  ...more
+})
+
+const open: CircuitBreakerState.Snapshot & { readonly group: string } = {
+  group: "chat",
+  state: "open",
+  outBecause: "failures",
+  until: 60_000,
+  cause: "failures",
+  reason: "Overloaded",
+  openedAt: 500,
+  growth: 0,
+  consecutiveFailures: 5,
+  calls: 5,
+  failures: 5,
+  failureRatio: 1,
+  slowRatio: 0,
+  probes: 0,
+  successes: 0,
+  generation: 1
+}
+
+it("says how everything stands: drained, cooling, breakers, limits", () => {
+  const why = (state: Partial<Control.InstanceSnapshot>, more: Partial<Control.Snapshot> = {}) =>
+    reasons(explained(chat, { metadata: { groupName: "chat.echelon3" }, snapshot: snapshotOf({ d: state }, more) }))[
+      "d"
+    ]
+  const level = { name: "d.rpm", of: "requests", left: 0.5, limit: 100, isReported: false } as const
+  expect(why({})).toBeUndefined()
+  expect(why({ isDrained: true, coolingUntil: 5_000 })).toBe("drained; cooling until 1970-01-01T00:00:05.000Z")
+  expect(why({ breakers: [open] })).toBe("breaker of chat open until 1970-01-01T00:01:00.000Z")
+  expect(why({ breakers: [{ ...open, group: "other" }] })).toBeUndefined()
+  expect(why({ breakers: [{ ...open, outBecause: "credential", until: undefined }] })).toBe(
+    "breaker of chat open until its credential, quota or model is mended"
+  )
+  expect(why({ breakers: [{ ...open, state: "forced_open", outBecause: "forced" }] })).toBe("breaker of chat held open")
+  expect(why({ breakers: [{ ...open, state: "forced_closed", outBecause: undefined }] })).toBeUndefined()
+  expect(why({ breakers: [{ ...open, state: "half_open", until: undefined }] })).toBeUndefined()
+  expect(why({ breakers: [{ ...open, state: "half_open", until: undefined, probes: 1 }] })).toBe(
+    "breaker of chat half-open: a probe runs"
+  )
+  expect(why({ limits: [level] })).toBe("limit d.rpm full")
+  expect(why({ limits: [{ ...level, left: 1 }] })).toBeUndefined()
+  expect(why({}, { echelons: [{ name: "chat.echelon3", limits: [{ ...level, name: "chat.echelon3.rpm" }] }] })).toBe(
+    "limit chat.echelon3.rpm full"
+  )
+  expect(why({}, { echelons: [{ name: "chat.echelon2", limits: [level] }] })).toBeUndefined()
+})
+
+it("the pinned come first, and their tier counts for nobody", () => {
+  const snapshot = snapshotOf({ d: { isPinned: true } })
+  const { maxTiers, tiers } = explained(chat, { metadata: { groupName: "chat" }, snapshot })
+  expect(maxTiers).toBe(3)
+  expect(tiers.map((tier) => [tier.isPinned, names(tier)])).toEqual([
+    [true, "d"],
+    [false, "a"],
+    [false, "b c"],
+    [false, ""]
+  ])
+})
+
+it("ranks by what was measured", () => {
+  const snapshot = snapshotOf({
+    b: { inFlight: 3, stats: { ...InstanceStats.empty, firstOutput: 100 } },
+    c: { inFlight: 1, stats: { ...InstanceStats.empty, firstOutput: 500 } }
+  })
+  const way = (rotation: Plan.Rotation) => {
+    const pools = { pool: Plans.pool("pool", ["chat"], { rotation }) }
+    return names(explained({ ...chat, pools }, { metadata: { poolName: "pool" }, snapshot }).tiers[1])
+  }
+  expect([way("least_busy"), way("latency"), way("sticky")]).toEqual(["c b", "b c", "c b"])
+})
+
+it("when breakers alone have put all out, one request at a time tries the least bad", () => {
+  const state = (changed: Readonly<Record<string, Partial<Control.InstanceSnapshot>>>, poolName = "pool") =>
+    explained(chat, { metadata: { poolName }, snapshot: snapshotOf(changed) })
+  const all = { a: { breakers: [open] }, b: { breakers: [open] }, c: { breakers: [open] }, d: { isDrained: true } }
+  expect(state(all).panic).toBe("a")
+  expect(state({ ...all, a: { breakers: [open], coolingUntil: 2_000 } }).panic).toBe("b")
+  const better = { breakers: [{ ...open, failureRatio: 0.2 }] }
+  expect(state({ ...all, a: { isDrained: true }, c: better }).panic).toBe("c")
+  expect(state({ ...all, d: {} }).panic).toBeUndefined()
+  const group = explained(chat, { metadata: { groupName: "chat" }, snapshot: snapshotOf(all) })
+  expect(group.panic).toBeUndefined()
+})
+
+it("breakers put out no more than max_ejected of a tier", () => {
+  const fallback = { strategy: "instance_rotation", maxInstanceAttempts: 2, maxEjected: 0.5 } as const
+  const root = { ...chat, pools: { pool: Plans.pool("pool", ["chat"], { fallback }) } }
+  const snapshot = snapshotOf({ b: { breakers: [open] }, c: { breakers: [{ ...open, failureRatio: 0.5 }] } })
+  const { tiers } = explained(root, { metadata: { poolName: "pool" }, snapshot })
+  expect(names(tiers[1])).toBe("c")
+})
