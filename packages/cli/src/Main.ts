@@ -15,6 +15,7 @@ import * as Check from "./Check.ts"
 import * as Explain from "./Explain.ts"
 import * as Failure from "./Failure.ts"
 import * as Init from "./Init.ts"
+import * as Migrate from "./Migrate.ts"
 import { Output } from "./Output.ts"
 import * as Schema from "./Schema.ts"
 
@@ -120,7 +121,7 @@ const demo = Command.make(
 
 const echelon = Command.make("echelon").pipe(
   Command.withDescription("Keep LLM calls answered: pools, task groups and echelons of model instances"),
-  Command.withSubcommands([ask, demo, Check.command, Explain.command, Init.command, Schema.command])
+  Command.withSubcommands([ask, demo, Check.command, Explain.command, Init.command, Migrate.command, Schema.command])
 )
 
 /**

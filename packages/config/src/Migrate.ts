@@ -1,0 +1,168 @@
+/**
+ * Older configurations of this shape, LiteLLM's `config.yaml` and Portkey's config JSON as a tree of ours, with a
+ * report in which every key of the input appears once: carried over, approximated, or lost with the reason.
+ *
+ * Secrets are not copied: a variable stands for each, and the report says which to set.
+ *
+ * @since 0.1.0
+ */
+import type * as Catalogue from "@echelon/core/Catalogue"
+import * as Result from "effect/Result"
+import * as Compile from "./Compile.ts"
+import * as MigrateInstances from "./MigrateInstances.ts"
+import * as MigrateLedger from "./MigrateLedger.ts"
+import * as LiteLlm from "./MigrateLiteLlm.ts"
+import * as Older from "./MigrateOlder.ts"
+import * as Portkey from "./MigratePortkey.ts"
+import * as Source from "./MigrateSource.ts"
+import * as MigrateTree from "./MigrateTree.ts"
+import * as Origin from "./Origin.ts"
+import * as Problem from "./Problem.ts"
+import * as Resolve from "./Resolve.ts"
+
+/**
+ * What can be migrated.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Kind = (typeof kinds)[number]
+
+/**
+ * Every kind, by the name that `--from` takes.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const kinds = ["litellm", "portkey", "older"] as const
+
+/**
+ * What a migration gives. `files` are those to write, by their path in the folder. A current input needs nothing:
+ * its files are as they were. `problems` are the errors that `check` would still tell, with every variable set.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Migration {
+  readonly kind: Kind
+  readonly current: boolean
+  readonly files: Readonly<Record<string, string>>
+  readonly entries: ReadonlyArray<MigrateLedger.Entry>
+  readonly variables: ReadonlyArray<MigrateTree.Variable>
+  readonly problems: ReadonlyArray<Problem.Problem>
+}
+
+const liteLlmKeys = ["model_list", "litellm_settings", "router_settings", "general_settings", "environment_variables"]
+const portkeyKeys = [
+  "strategy",
+  "targets",
+  "virtual_key",
+  "virtualKey",
+  "override_params",
+  "overrideParams",
+  "custom_host"
+]
+
+/**
+ * Tells what a file is by its format and its keys.
+ *
+ * @since 0.1.0
+ * @category getters
+ */
+export const detect = ({ format, value }: Source.Source): Kind => {
+  const keys = Object.keys(value)
+  const has = (names: ReadonlyArray<string>) => names.some((name) => keys.includes(name))
+  if (format === "toml") return "older"
+  if (has(liteLlmKeys)) return "litellm"
+  if (has(portkeyKeys) || Source.isTable(value["config"])) return "portkey"
+  if (has(["provider"]) && !has(["model", "model_name", "modelName", "type"])) return "portkey"
+  if (has(["retry", "cache"]) && !has(["model", "model_name", "modelName", "type", "provider"])) return "portkey"
+  return format === "yaml" && !has(["model", "model_name", "modelName"]) ? "litellm" : "older"
+}
+
+/** What a variable may hold: a name, an address, a number or a flag. */
+const samples = ["set", "https://example.invalid/v1", "1", "true"]
+
+const references = /(?<!\$)\$\{([A-Za-z_][A-Za-z0-9_]*)/g
+
+/** What is wrong with files that have been written, when every variable that they name holds what fits there. */
+const problemsOf = (
+  files: Readonly<Record<string, string>>,
+  catalogue: Catalogue.Catalogue,
+  chosen: ReadonlyMap<string, number> = new Map()
+): ReadonlyArray<Problem.Problem> => {
+  const names = Object.values(files).flatMap((text) => [...text.matchAll(references)].map((match) => match[1] ?? ""))
+  const variables = Object.fromEntries(names.map((name) => [name, samples[chosen.get(name) ?? 0]]))
+  const resolved = Resolve.resolve({ root: "", files, env: undefined, variables })
+  const problems = Compile.compile(resolved, catalogue).problems.filter(Problem.isError)
+  // A value of the wrong kind is quoted as it was written, with its variable.
+  const wrong = problems.flatMap(({ message }) => [...message.matchAll(references)].map((match) => match[1] ?? ""))
+  const next = new Map(chosen)
+  for (const name of new Set(wrong)) next.set(name, Math.min((chosen.get(name) ?? 0) + 1, samples.length))
+  const again = [...next].some(([name, n]) => n < samples.length && n !== chosen.get(name))
+  return again ? problemsOf(files, catalogue, next) : problems
+}
+
+/**
+ * Migrates files of one kind. Several LiteLLM or Portkey files come into one tree; older files of a folder are
+ * migrated as that folder.
+ *
+ * **Errors** Every file that is broken or too large, each with its line and column, and files of different kinds.
+ *
+ * @example
+ * ```ts
+ * import { Migrate } from "@echelon/config"
+ * import * as Catalogue from "@echelon/core/Catalogue"
+ * import * as Result from "effect/Result"
+ *
+ * const text = "model_list:\n  - model_name: fast\n    litellm_params: { model: openai/gpt-4o }\n"
+ * const catalogue = Catalogue.Catalogue.defaultValue()
+ * const { files, variables } = Result.getOrThrow(
+ *   Migrate.migrate([{ file: "config.yaml", text }], { from: undefined, catalogue })
+ * )
+ * console.assert(files["llms/groups/fast_group.toml"]?.includes('models = ["openai-gpt-4o"]'))
+ * console.assert(variables[0]?.name === "OPENAI_API_KEY")
+ * ```
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const migrate = (
+  inputs: ReadonlyArray<Source.Input>,
+  options: { readonly from: Kind | undefined; readonly catalogue: Catalogue.Catalogue }
+): Result.Result<Migration, ReadonlyArray<Problem.Problem>> => {
+  const parsed = inputs.map(Source.parse)
+  const failures = parsed.flatMap((one) => (Result.isFailure(one) ? [one.failure] : []))
+  const sources = parsed.flatMap((one) => (Result.isSuccess(one) ? [one.success] : []))
+  if (failures.length > 0) return Result.fail(Problem.sort(failures))
+  const found = sources.map((source) => options.from ?? detect(source))
+  const kind = found[0] ?? "older"
+  const odd = sources[found.findIndex((one) => one !== kind)]
+  if (odd !== undefined) {
+    const message = `looks like ${detect(odd)}, and ${sources[0]?.file} like ${kind}; migrate one kind at a time, or say --from`
+    return Result.fail([Problem.error("kind", Origin.file(odd.file), "file", message)])
+  }
+
+  const known = kind === "litellm" ? LiteLlm.known : kind === "portkey" ? Portkey.known : []
+  const ledger = MigrateLedger.make(sources, known)
+  const tree = MigrateTree.make(ledger)
+  const instances = MigrateInstances.make(tree)
+  let changed = true
+  if (kind === "older") changed = Older.migrate(sources, tree, instances)
+  else for (const source of sources) (kind === "litellm" ? LiteLlm : Portkey).migrate(source, tree, instances)
+  for (const source of sources) {
+    for (const path of Source.keys(source.value)) {
+      if (Source.get(source, path)?.value !== null) continue
+      ledger.rest({ source, path }, { outcome: "carried", note: "nothing is stated" })
+    }
+  }
+  const files = tree.files()
+  return Result.succeed({
+    kind,
+    current: !changed,
+    files,
+    entries: ledger.entries(),
+    variables: tree.variables(),
+    problems: changed ? problemsOf(files, options.catalogue) : []
+  })
+}

@@ -1,0 +1,133 @@
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: the syntax that is tested
+import { readdirSync, readFileSync } from "node:fs"
+import type * as Migrate from "@echelon/config/Migrate"
+import * as MigrateReport from "@echelon/config/MigrateReport"
+import * as Problem from "@echelon/config/Problem"
+import { expect, it } from "@effect/vitest"
+import * as Result from "effect/Result"
+import { attempt, expectSound, fixture, one, run, shown } from "./support/Migration.ts"
+
+const shipped = new URL("../../../configs/", import.meta.url)
+
+const configs = readdirSync(shipped, { recursive: true })
+  .map((name) => String(name).replaceAll("\\", "/"))
+  .filter((name) => name.endsWith(".toml"))
+  .map((place) => ({ file: `configs/${place}`, place, text: readFileSync(new URL(place, shipped), "utf8") }))
+
+it("a current tree is left as it is, and said to be current", () => {
+  const migration = run(configs)
+  expect([migration.kind, migration.current]).toEqual(["older", true])
+  expect(migration.files).toEqual(Object.fromEntries(configs.map(({ place, text }) => [place, text])))
+  expect(migration.entries.filter(({ outcome }) => outcome !== "carried")).toEqual([])
+  expect(MigrateReport.lines(migration)).toEqual(["the configuration is current; nothing was changed"])
+  expect(MigrateReport.json(migration).files).toEqual({})
+  expectSound(migration, configs)
+})
+
+it.each(["litellm.yaml", "portkey-fallback.json", "portkey-conditional.json", "portkey-single.json"])(
+  "%s: what was migrated is current, and migrates to itself",
+  (file) => {
+    const first = one(file, fixture(file))
+    const inputs = Object.entries(first.files).map(([place, text]) => ({ file: place, place, text }))
+    const second = run(inputs)
+    expect([second.current, second.files]).toEqual([true, first.files])
+  }
+)
+
+it("tells what a file is", () => {
+  const kind = (file: string, text: string) => one(file, text).kind
+  expect([
+    kind("a.yaml", "model_list: []"),
+    kind("a.yaml", "router_settings: {}"),
+    kind("a.json", '{"targets": []}'),
+    kind("a.json", '{"provider": "openai", "api_key": "x"}'),
+    kind("a.json", '{"retry": {"attempts": 3}}'),
+    kind("a.json", '{"provider": "openai", "model": "gpt-4", "apiKey": "x"}'),
+    kind("a.toml", 'task_groups = ["x"]'),
+    kind("a.yaml", "type: openai\nmodel: gpt-4")
+  ]).toEqual(["litellm", "litellm", "portkey", "portkey", "portkey", "older", "older", "older"])
+})
+
+const failures = (inputs: Parameters<typeof attempt>[0], from?: Migrate.Kind): ReadonlyArray<string> => {
+  const result = attempt(inputs, from)
+  return Result.isFailure(result) ? result.failure.map(Problem.format) : []
+}
+
+it("files of two kinds are refused, unless the kind is stated; every broken file is told", () => {
+  const two = [
+    { file: "a.yaml", text: "model_list: []" },
+    { file: "b.json", text: '{"targets": []}' }
+  ]
+  expect(failures(two)).toEqual([
+    "b.json:1:1 error file: looks like portkey, and a.yaml like litellm; migrate one kind at a time, or say --from"
+  ])
+  expect(failures(two, "litellm")).toEqual([])
+  expect(
+    failures([
+      { file: "a.yaml", text: "a: [" },
+      { file: "b.json", text: "{" }
+    ])
+  ).toEqual([
+    "a.yaml:1:1 error file: broken YAML: expected ','",
+    "b.json:1:2 error file: broken JSON: the text ends where a key in double quotes is expected"
+  ])
+})
+
+it("several files come into one tree, each under names of its own", () => {
+  const config = (model: string) =>
+    `{"provider": "openai", "api_key": "sk-${model}", "override_params": {"model": "${model}"}}`
+  const inputs = [
+    { file: "a/chat.json", text: config("gpt-4o") },
+    { file: "b/chat.json", text: config("gpt-4o-mini") }
+  ]
+  const migration = run(inputs)
+  expect(Object.keys(migration.files)).toEqual([
+    "global.toml",
+    "llms/groups/chat_group-2.toml",
+    "llms/groups/chat_group.toml",
+    "llms/polling_pools/chat-2.toml",
+    "llms/polling_pools/chat.toml",
+    "llms/provider/openai-2.toml",
+    "llms/provider/openai.toml"
+  ])
+  expect(migration.variables.map(({ name }) => name)).toEqual(["OPENAI_API_KEY", "OPENAI_API_KEY_2"])
+  expect(shown(migration)).not.toContain("sk-gpt")
+  expectSound(migration, inputs)
+})
+
+it("the report has every key once, with its place, and the variables to set", () => {
+  const text = `model_list:
+  - model_name: fast
+    litellm_params:
+      model: openai/gpt-4o
+      api_key: sk-secret
+      rmp: 5
+      weight: heavy
+`
+  expect(MigrateReport.lines(one("config.yaml", text))).toEqual([
+    "LiteLLM: 5 keys into 4 files",
+    "carried over (2):",
+    "  config.yaml:2:5 model_list[0].model_name -> llms/groups/fast_group.toml name, llms/groups/fast_group.toml echelon1.models and 2 more",
+    "  config.yaml:4:7 model_list[0].litellm_params.model -> llms/provider/openai.toml models.gpt-4o.model",
+    "approximated (1):",
+    "  config.yaml:5:7 model_list[0].litellm_params.api_key -> llms/provider/openai.toml api_key: the secret was not copied",
+    "could not be carried over (2):",
+    '  config.yaml:6:7 model_list[0].litellm_params.rmp: a key that is not known here; did you mean "rpm"?',
+    "  config.yaml:7:7 model_list[0].litellm_params.weight: refused by models.gpt-4o.weight: expected a number above 0",
+    "variables to set:",
+    "  OPENAI_API_KEY -> llms/provider/openai.toml api_key: the value was in the input and was not copied"
+  ])
+})
+
+it("nothing that could break a line or a terminal gets out of a key or a name", () => {
+  const text = JSON.stringify({
+    name: "a\nb\u001b[31m",
+    provider: "openai",
+    "bad\u001b[2Jkey\n": 1,
+    override_params: { model: 'gpt"\n[models.x]\napi_key = "${HOME}' }
+  })
+  const migration = one("p.json", text, "portkey")
+  expect(/[^\n\P{Cc}]/u.test(shown(migration))).toBe(false)
+  expect(migration.variables.map(({ name }) => name)).toEqual(["OPENAI_API_KEY"])
+  expectSound(migration, [{ file: "p.json", text }])
+})
