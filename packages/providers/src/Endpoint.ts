@@ -33,6 +33,8 @@ export interface Endpoint {
   /** Scheme, host and port, for people. */
   readonly origin: string
   readonly generate: Target
+  /** Where a stream is asked for: the same, unless the provider has an address of its own for it. */
+  readonly stream: Target
   /** Where the provider lists its models; `undefined` when it does not. */
   readonly models: Target | undefined
   readonly redaction: Redaction.Redaction
@@ -80,10 +82,10 @@ export const make = (row: ProviderTable.Row, instance: Plan.Instance): Endpoint 
   for (const [name, value] of Object.entries(headers)) checkHeader(name, value)
   const base = parseBase(provider.baseUrl ?? row.baseUrl)
   const route = row.route({ provider, model: model.model, base: base.pathname })
-  const target = (path: string): Target => {
+  const target = (path: string, own: Readonly<Record<string, string>> = {}): Target => {
     const url = new URL(base)
     url.pathname = joined(base.pathname, path)
-    for (const [name, value] of Object.entries({ ...route.query, ...query })) url.searchParams.set(name, value)
+    for (const [name, value] of Object.entries({ ...route.query, ...query, ...own })) url.searchParams.set(name, value)
     return {
       url: Redacted.make(url.href, { label: base.origin }),
       headers: Redacted.make(headers, { label: "headers" })
@@ -95,6 +97,7 @@ export const make = (row: ProviderTable.Row, instance: Plan.Instance): Endpoint 
   return {
     origin: base.origin,
     generate: target(route.path),
+    stream: route.stream === undefined ? target(route.path) : target(route.stream.path, route.stream.query),
     models: route.models === undefined ? undefined : target(route.models),
     // A key is redacted whatever its length; a header such as "beta: 1" would blacken every text.
     redaction: Redaction.make(key === undefined ? longEnough : [key, ...longEnough])

@@ -125,7 +125,7 @@ const open = (
     })
     const exchange = yield* Wire.send({
       client: context.client,
-      target: endpoint.generate,
+      target: request.stream ? endpoint.stream : endpoint.generate,
       origin: endpoint.origin,
       body,
       accept: request.stream ? "text/event-stream" : "application/json",

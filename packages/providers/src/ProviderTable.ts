@@ -8,6 +8,7 @@
 import * as AnthropicMessages from "./AnthropicMessages.ts"
 import * as Auth from "./Auth.ts"
 import * as Dialect from "./Dialect.ts"
+import * as Gemini from "./Gemini.ts"
 import * as OpenAiChat from "./OpenAiChat.ts"
 import type * as Protocol from "./Protocol.ts"
 
@@ -33,6 +34,8 @@ export interface RouteOptions {
  */
 export interface Route {
   readonly path: string
+  /** Where streams are asked for, when it is not `path`. */
+  readonly stream?: { readonly path: string; readonly query: Readonly<Record<string, string>> } | undefined
   readonly models: string | undefined
   readonly query: Readonly<Record<string, string>>
 }
@@ -116,6 +119,21 @@ const azureRoute = ({ base, model, provider }: RouteOptions): Route => {
   }
 }
 
+/** The model is part of the path: its name alone, or with its collection (`tunedModels/NAME`). */
+const geminiRoute = ({ model }: RouteOptions): Route => {
+  const segments = model.includes("/") ? model.split("/") : ["models", model]
+  // An empty name or dots would reach another address of the same origin.
+  if (segments.some((segment) => /^\.{0,2}$/.test(segment)))
+    throw new RangeError("ProviderTable.route: model must be a name, or a collection and a name")
+  const path = segments.map((segment) => `/${encodeURIComponent(segment)}`).join("")
+  return {
+    path: `${path}:generateContent`,
+    stream: { path: `${path}:streamGenerateContent`, query: { alt: "sse" } },
+    models: "/models",
+    query: {}
+  }
+}
+
 /**
  * Every kind, by name.
  *
@@ -142,6 +160,23 @@ export const rows: Readonly<Record<string, Row>> = {
     projectHeader: undefined,
     healthCheck: "models"
   },
+  gemini: {
+    protocol: Gemini.protocol,
+    dialect: Dialect.defaults,
+    baseUrl: "https://generativelanguage.googleapis.com/v1beta",
+    route: geminiRoute,
+    auth: Auth.header("x-goog-api-key"),
+    framing: "sse",
+    needsKey: true,
+    keyVariable: "GEMINI_API_KEY",
+    headers: {},
+    organizationHeader: undefined,
+    projectHeader: undefined,
+    healthCheck: "models"
+  },
+  "gemini-openai": chat("https://generativelanguage.googleapis.com/v1beta/openai", "GEMINI_API_KEY", {
+    dialect: { reasoningEffort: "reasoning_effort" }
+  }),
   "azure-openai": chat(undefined, "AZURE_OPENAI_API_KEY", {
     dialect: openai,
     route: azureRoute,

@@ -20,6 +20,7 @@ const rootOf = (providers: Record<string, Plan.Provider>, more: Partial<Plan.Roo
   wrappers: {},
   routing: { defaultWrapper: undefined, defaultPool: undefined, defaultProvider: undefined },
   shutdownGrace: 30_000,
+  reload: { watch: false, debounce: 0 },
   ...more
 })
 

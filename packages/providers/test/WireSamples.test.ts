@@ -2,6 +2,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs"
 import { fileURLToPath } from "node:url"
 import { LlmReply, type Part } from "@echelon/core"
 import { AnthropicMessages, OpenAiChat, type Protocol, Sse } from "@echelon/providers"
+import * as Gemini from "@echelon/providers/Gemini"
 import { expect, it } from "@effect/vitest"
 import { cut, optionsOf, seeded } from "./Support.ts"
 
@@ -314,5 +315,93 @@ if (!existsSync(folder)) {
           }
         })
     }
+  }
+}
+
+// Google Gemini: every event is a whole reply, so that a buffered one is a list of one.
+
+const googleFinish: Any = { STOP: "stop", MAX_TOKENS: "length" }
+
+const setAt = (args: Any, path: string, value: unknown, goesOn: boolean) => {
+  const key = path.slice(2)
+  args[key] = goesOn ? args[key] + value : value
+}
+
+const readGoogle = (replies: ReadonlyArray<Any>): Expected => {
+  const found = empty()
+  let usage: Any = {}
+  let open: { name: string; params: Any; going: unknown } | undefined
+  for (const reply of replies) {
+    usage = { ...usage, ...reply["usageMetadata"] }
+    const candidate: Any = reply["candidates"][0]
+    for (const part of candidate["content"]["parts"]) {
+      if (part["thoughtSignature"]) found.carried.push(part["thoughtSignature"])
+      if (part["thought"]) found.reasoning += part["text"]
+      else found.text += part["text"] ?? ""
+      const call: Any | undefined = part["functionCall"]
+      if (call === undefined) continue
+      if (call["name"]) open = { name: call["name"], params: { ...call["args"] }, going: undefined }
+      if (open === undefined) throw new Error("a call without a name")
+      for (const piece of call["partialArgs"] ?? []) {
+        setAt(open.params, piece["jsonPath"], piece["stringValue"], open.going === piece["jsonPath"])
+        open.going = piece["willContinue"] ? piece["jsonPath"] : undefined
+      }
+      if (call["willContinue"]) continue
+      const id = `${reply["responseId"]}_call_${found.calls.length}`
+      found.calls.push({ id, name: open.name, params: open.params })
+    }
+    if (candidate["finishReason"]) found.finish = googleFinish[candidate["finishReason"]]
+    if (candidate["finishMessage"]) found.carried.push(candidate["finishMessage"])
+  }
+  if (found.calls.length > 0) found.finish = "tool-calls"
+  found.input = usage["promptTokenCount"]
+  found.output = usage["candidatesTokenCount"] + usage["thoughtsTokenCount"]
+  found.thought = usage["thoughtsTokenCount"]
+  found.carried.push(usage, usage["promptTokensDetails"])
+  return found
+}
+
+/** The buffered reply that a stream adds up to: calls whole, neighbouring texts joined. */
+const rebuildGoogle = (replies: ReadonlyArray<Any>, expected: Expected): Any => {
+  const parts: Array<Any> = []
+  let calls = 0
+  for (const reply of replies)
+    for (const part of reply["candidates"][0]["content"]["parts"]) {
+      const last = parts.at(-1)
+      const call: Any | undefined = part["functionCall"]
+      if (call?.["name"]) {
+        const { name, params } = expected.calls[calls++] as Expected["calls"][number]
+        parts.push({ ...part, functionCall: { name, args: params } })
+      } else if (call === undefined && typeof last?.["text"] === "string" && !last["thoughtSignature"]) {
+        parts[parts.length - 1] = { ...last, ...part, text: last["text"] + part["text"] }
+      } else if (call === undefined && (part["text"] || part["thoughtSignature"])) parts.push(part)
+    }
+  const last = replies.at(-1) as Any
+  return { ...last, candidates: [{ ...last["candidates"][0], content: { role: "model", parts } }] }
+}
+
+if (existsSync(folder)) {
+  const options = optionsOf("gemini")
+  for (const file of readdirSync(`${folder}google`)) {
+    const content = readFileSync(`${folder}google/${file}`, "utf8")
+    it(`google/${file}`, () => {
+      if (file.includes("-429-")) {
+        const decoded = Gemini.protocol.decodeError(JSON.parse(content), options)
+        expect(decoded).toMatchObject({ tag: "RateLimited", status: 429, retryAfter: 34_400, isDaily: false })
+      } else if (file.endsWith(".json")) {
+        const body = JSON.parse(content) as Any
+        check(Gemini.protocol.parse(body, options), readGoogle([body]))
+      } else {
+        const lines = content.split("\n").filter((line) => line !== "")
+        const replies = lines.map((line) => JSON.parse(line) as Any)
+        const expected = readGoogle(replies)
+        const bytes = new TextEncoder().encode(lines.map((line) => `data: ${line}\n\n`).join(""))
+        for (let seed = 0; seed < 5; seed++)
+          check(readStream(Gemini.protocol, options, cut(bytes, seeded(seed * 31))), expected)
+        const buffered = Gemini.protocol.parse(rebuildGoogle(replies, expected), options)
+        check(buffered, expected)
+        expect(LlmReply.fold(readStream(Gemini.protocol, options, [bytes]))).toEqual(LlmReply.fold(buffered))
+      }
+    })
   }
 }
