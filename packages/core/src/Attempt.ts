@@ -251,7 +251,8 @@ class Live implements Attempt {
       const done = fiber.pollUnsafe()
       if (done !== undefined) {
         this.pulling(false)
-        return done
+        // A clock may have run out in the very call that succeeded.
+        return this.ended !== undefined && Exit.isSuccess(done) ? Effect.fail(errorOf(this.ended)) : done
       }
       // A clock may have run out while the effect was started.
       if (this.ended !== undefined) {

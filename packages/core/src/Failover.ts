@@ -60,15 +60,21 @@ export interface State {
   readonly attemptsInTier: number
   /** Members tried in this tier, by id. */
   readonly triedInTier: ReadonlyArray<string>
+  /** What was done in each tier so far, the present one included: coming back to a tier begins no new count. */
+  readonly byTier: ReadonlyMap<number, { readonly attempts: number; readonly tried: ReadonlyArray<string> }>
   readonly tiersTried: number
   /** The last failure of each member this request has asked, by id. */
   readonly failures: ReadonlyMap<string, LlmError.Reason>
+  /** When each of them failed. */
+  readonly failedAt: ReadonlyMap<string, number>
   /** Until when members asked to be left alone that this request may ask again, by id. */
   readonly notBefore: ReadonlyMap<string, number>
   /** Members whose context was too small. */
   readonly tooLong: ReadonlyArray<{ readonly model: string; readonly contextWindow: number | undefined }>
   /** The first failure of the tier attempted last. */
   readonly cause: LlmError.LlmError | undefined
+  /** The tier of that failure. */
+  readonly causeTier: number | undefined
   /** Set when a failure forbids everything else. */
   readonly ended: boolean
   /** Members that have spent what they had, by id: a pool within, whose own policies gave up. */
@@ -96,11 +102,14 @@ export const initial: State = {
   tier: 0,
   attemptsInTier: 0,
   triedInTier: [],
+  byTier: new Map(),
   tiersTried: 0,
   failures: new Map(),
+  failedAt: new Map(),
   notBefore: new Map(),
   tooLong: [],
   cause: undefined,
+  causeTier: undefined,
   ended: false,
   spent: [],
   passedOver: undefined
@@ -224,6 +233,8 @@ export const decide = (
     }
     at = nextTier(at)
   }
+  const late = lastLook(tiers, at, availability)
+  if (late !== undefined) return late
   const retryAt = earliest(tiers, availability)
   const within = at.passedOver?.retryAt
   return [
@@ -234,6 +245,34 @@ export const decide = (
     },
     at
   ]
+}
+
+/**
+ * When nobody else can be asked, a repeat waits for its instance to be free again, if that is soon: whoever failed
+ * while all was full must not lose its retries to those who came later.
+ */
+const lastLook = (
+  tiers: ReadonlyArray<Tier>,
+  state: State,
+  availability: (member: Member) => Availability
+): readonly [Decision, State] | undefined => {
+  if (state.ended) return undefined
+  let found: { readonly tier: number; readonly member: number; readonly from: number } | undefined
+  for (const [tier, { attempts, tried }] of state.byTier) {
+    const { maxRetries = 0, members = [] } = tiers[tier] ?? {}
+    if (attempts > maxRetries) continue
+    for (let i = 0; i < members.length; i++) {
+      const member = members[i] as Member
+      const failure = state.failures.get(member.id)
+      if (failure === undefined || !tried.includes(member.id) || isForbidden(member, state)) continue
+      const can = availability(member)
+      const since = state.failedAt.get(member.id) ?? 0
+      if (typeof can !== "object" || can.until - since > member.maxRetryAfterWait) continue
+      if (found === undefined || can.until < found.from) found = { tier, member: i, from: can.until }
+    }
+  }
+  if (found === undefined) return undefined
+  return [{ _tag: "Repeat", tier: found.tier, member: found.member, notBefore: found.from }, moveTo(state, found.tier)]
 }
 
 /** When the first of all cooling members comes back. */
@@ -259,11 +298,36 @@ const older = (state: State, tier: Tier, a: number, b: number): boolean => {
  * @since 0.1.0
  * @category combinators
  */
-export const nextTier = (state: State): State => ({
-  ...state,
-  tier: state.tier + 1,
-  attemptsInTier: 0,
-  triedInTier: []
+export const nextTier = (state: State): State => moveTo(state, state.tier + 1)
+
+/**
+ * Goes to a tier, with what was done there.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const moveTo = (state: State, tier: number): State => {
+  const before = state.byTier.get(tier)
+  return { ...state, tier, attemptsInTier: before?.attempts ?? 0, triedInTier: before?.tried ?? [] }
+}
+
+/** Counts an attempt at a member of the present tier. */
+const counted = (state: State, id: string): State => {
+  const attemptsInTier = state.attemptsInTier + 1
+  const triedInTier = state.triedInTier.includes(id) ? state.triedInTier : [...state.triedInTier, id]
+  const byTier = new Map(state.byTier).set(state.tier, { attempts: attemptsInTier, tried: triedInTier })
+  return { ...state, attemptsInTier, triedInTier, byTier }
+}
+
+/**
+ * Records an attempt that was given up for a better one: it counts, and says nothing of its member.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const lost = (state: State, member: Member): State => ({
+  ...counted(state, member.id),
+  tiersTried: state.tiersTried + (state.attemptsInTier === 0 ? 1 : 0)
 })
 
 /** What ends a request whoever says it. */
@@ -305,17 +369,17 @@ export const failed = (
   const first = state.attemptsInTier === 0
   const refusedHere = consequence.nextEchelon === "content_policy_fallback" && member.contentPolicyFallback
   const recorded: State = {
-    ...state,
+    ...counted(state, member.id),
     failures,
+    failedAt: new Map(state.failedAt).set(member.id, now),
     notBefore: until === undefined ? state.notBefore : new Map([...state.notBefore, [member.id, until]]),
-    attemptsInTier: state.attemptsInTier + 1,
     tiersTried: state.tiersTried + (first ? 1 : 0),
-    triedInTier: state.triedInTier.includes(member.id) ? state.triedInTier : [...state.triedInTier, member.id],
     tooLong:
       error.reason._tag === "ContextLength"
         ? [...state.tooLong, { model: member.model, contextWindow: member.contextWindow }]
         : state.tooLong,
-    cause: first ? error : state.cause,
+    cause: state.causeTier === state.tier ? state.cause : error,
+    causeTier: state.tier,
     spent: kind === "instance" ? state.spent : [...state.spent, member.id]
   }
   switch (consequence.nextEchelon) {

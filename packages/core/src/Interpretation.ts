@@ -227,7 +227,7 @@ export const make = (
           maxTiers: plan.fallback.strategy === "none" ? 1 : undefined,
           maxTotalAttempts: totals.length === 0 ? undefined : Math.min(...totals),
           whenEmpty: whenEmpty(name, groups),
-          limiters: limiter === undefined ? [] : [limiter],
+          limiters: [limiter],
           retryBudget: budget,
           sessions,
           registry,

@@ -29,6 +29,8 @@ export interface Options {
 export interface RetryBudget {
   /** Counts a request. */
   readonly request: (now: number) => void
+  /** Whether a retry could be taken now. */
+  readonly allows: (now: number) => boolean
   /** Takes a retry, or refuses it. */
   readonly retry: (now: number) => boolean
 }
@@ -49,6 +51,8 @@ export const make = (options: Options): RetryBudget => {
   let latest = Number.NEGATIVE_INFINITY
   const slot = (now: number): number => {
     const second = Math.floor(now / 1_000)
+    // A clock that went back far begins anew, instead of standing still until it has caught up.
+    if (second < latest - seconds) latest = second - seconds
     if (second > latest) {
       const gone = Math.min(seconds, second - latest)
       for (let i = 0; i < gone; i++) {
@@ -60,15 +64,20 @@ export const make = (options: Options): RetryBudget => {
     }
     return ((latest % seconds) + seconds) % seconds
   }
+  const isFull = () => sum(retries) >= ratio * sum(requests) + minPerSecond * seconds
   const sum = (counts: ReadonlyArray<number>) => counts.reduce((total, count) => total + count, 0)
   return {
     request: (now) => {
       const at = slot(now)
       requests[at] = (requests[at] ?? 0) + 1
     },
+    allows: (now) => {
+      slot(now)
+      return !isFull()
+    },
     retry: (now) => {
       const at = slot(now)
-      if (sum(retries) >= ratio * sum(requests) + minPerSecond * seconds) return false
+      if (isFull()) return false
       retries[at] = (retries[at] ?? 0) + 1
       return true
     }

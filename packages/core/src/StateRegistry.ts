@@ -11,6 +11,7 @@ import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Equal from "effect/Equal"
+import * as Scheduler from "effect/Scheduler"
 import * as AdmissionQueue from "./AdmissionQueue.ts"
 import type * as Attempt from "./Attempt.ts"
 import * as CircuitBreaker from "./CircuitBreaker.ts"
@@ -92,21 +93,26 @@ export class StateRegistry {
   private readonly drained = new Set<string>()
   private readonly pinned = new Set<string>()
   private readonly clock: Clock.Clock
+  private readonly dispatcher: Scheduler.SchedulerDispatcher
   private readonly context: Context.Context<never>
   private root: Plan.Root | undefined
   private readonly cooldowns = new Map<string, InstanceState.Cell>()
   private readonly states = new Map<string, Kept<Plan.Instance, InstanceState.InstanceState>>()
   private readonly reports = new Map<string, RateLimiter.RateLimiter>()
   private readonly circuits = new Map<string, CircuitBreaker.CircuitBreaker>()
+  /** What the latest plan limits. */
+  private specs: ReadonlyMap<string, ReadonlyArray<RateLimit.Spec>> = new Map()
   private readonly limiters = new Map<string, RateLimiter.RateLimiter>()
   private readonly hedges = new Map<string, Kept<Plan.Hedge, HedgeState.State>>()
   private readonly pools = new Map<string, PoolState>()
+  private readonly repeaters = new Set<() => void>()
   private readonly queues = new Map<string, AdmissionQueue.AdmissionQueue>()
   private readonly listeners = new Set<(change: StateChange.StateChange) => void>()
 
   constructor(context: Context.Context<never>) {
     this.context = context
     this.clock = Context.get(context, Clock.Clock)
+    this.dispatcher = Context.get(context, Scheduler.Scheduler).makeDispatcher()
   }
 
   now(): number {
@@ -167,14 +173,19 @@ export class StateRegistry {
     return made
   }
 
-  limiter(owner: Owner, name: string, specs: ReadonlyArray<RateLimit.Spec>): RateLimiter.RateLimiter | undefined {
+  limiter(owner: Owner, name: string, specs: ReadonlyArray<RateLimit.Spec>): RateLimiter.RateLimiter {
     const key = `${owner} ${name}`
     const known = this.limiters.get(key)
     if (known !== undefined) return known
-    if (specs.length === 0) return undefined
-    const made = RateLimiter.make(specs, { name })
+    // Without limits it counts all the same, so that one set later knows of what runs.
+    const made = RateLimiter.make(this.specs.get(key) ?? specs, { name })
     // A slot that is free again may be what somebody waits for.
     made.onFreed = () => {
+      for (const wake of this.repeaters) {
+        this.repeaters.delete(wake)
+        // Never within the end of an attempt, of which others have not heard yet.
+        return this.dispatcher.scheduleTask(wake, 0)
+      }
       for (const queue of this.queues.values()) queue.unpark()
     }
     this.limiters.set(key, made)
@@ -221,6 +232,13 @@ export class StateRegistry {
       )
     })
   }
+
+  /** Waits until a slot of some limit is freed: who repeats an attempt comes before those who begin. */
+  readonly freed: Effect.Effect<void> = Effect.callback((resume) => {
+    const wake = () => resume(Effect.void)
+    this.repeaters.add(wake)
+    return Effect.sync(() => void this.repeaters.delete(wake))
+  })
 
   // Reading.
 
@@ -335,11 +353,12 @@ export class StateRegistry {
         if (breaker.outBecause() === "credential") breaker.reset(now)
       }
     }
-    const specs = specsOf(root)
+    this.specs = specsOf(root)
     for (const [key, limiter] of this.limiters) {
-      const next = specs.get(key)
-      if (next === undefined) this.limiters.delete(key)
-      else RateLimiter.resize(limiter, next, now)
+      const next = this.specs.get(key)
+      if (next !== undefined) RateLimiter.resize(limiter, next, now)
+      // What runs on an older plan is counted by it, and the next plan may name it again.
+      else if (this.lifecycle.inFlight() === 0) this.limiters.delete(key)
     }
     for (const [name, queue] of this.queues) {
       const next = root.wrappers[name]

@@ -32,8 +32,10 @@ export class Gate implements RateLimiter.Cost {
   private readonly needs: ReadonlyArray<Capability.Capability>
   private estimated: TokenEstimate.Estimate | undefined
   private bound: number | undefined
-  /** The limits of the whole are charged with the first attempt alone. */
+  /** The limits of the whole are charged once, however many attempts are made. */
+  private whole: RateLimiter.Reservation | undefined
   private isCounted = false
+  private live = 0
   /** Whether who is asked must go on from what was delivered. */
   mustResume = false
 
@@ -78,18 +80,34 @@ export class Gate implements RateLimiter.Cost {
 
   /** Reserves what the attempt needs; not when it is gone since the pick. */
   reserve(member: Member.Member, attempt: Attempt.Attempt): boolean {
-    if (!this.engine.isLimited) return true
+    const { isLimited, limiters = [] } = this.engine
+    if (!isLimited) return true
     const now = this.clock.currentTimeMillisUnsafe()
-    const reserved = RateLimiter.reserve(this.limitersOf(member), this, now)
-    if (reserved._tag !== "Reserved") return false
-    RateLimiter.hold(reserved, attempt, this.clock)
-    if (this.isCounted || this.engine.limiters === undefined || this.engine.limiters.length === 0) return true
-    this.isCounted = true
-    // An attempt that cost the provider nothing costs the whole nothing either: the next one counts.
-    attempt.onSettle((outcome) => {
-      if (RateLimitCharge.of(outcome, attempt.isCommitted()) === "refund") this.isCounted = false
-    })
+    if (RateLimiter.peek(this.limitersOf(member), this, now) !== undefined) return false
+    const own = RateLimiter.reserve(member.limiters, this, now)
+    if (own._tag !== "Reserved") return false
+    RateLimiter.hold(own, attempt, this.clock)
+    if (limiters.length === 0) return true
+    if (this.whole === undefined) {
+      const whole = RateLimiter.reserve(limiters, this, now)
+      if (whole._tag === "Reserved") this.whole = whole
+    }
+    this.live += 1
+    attempt.onSettle((outcome) => this.settled(RateLimitCharge.of(outcome, attempt.isCommitted())))
     return true
+  }
+
+  /** Attempts that cost the provider nothing cost the whole nothing either, once none of them is left. */
+  private settled(charge: RateLimitCharge.Charge): void {
+    this.live -= 1
+    if (charge !== "refund") this.isCounted = true
+    if (this.live > 0 || this.whole === undefined) return
+    const now = this.clock.currentTimeMillisUnsafe()
+    if (this.isCounted) this.whole.settle(charge === "refund" ? undefined : charge, now)
+    else {
+      this.whole.refund(now)
+      this.whole = undefined
+    }
   }
 
   /** Why nobody was asked. */
@@ -133,7 +151,7 @@ export class Gate implements RateLimiter.Cost {
 
   /** What an attempt at the member is reserved from, in one step. */
   private limitersOf(member: Member.Member): ReadonlyArray<RateLimiter.RateLimiter> {
-    return this.isCounted ? member.limiters : (this.engine.limitersOf.get(member) ?? member.limiters)
+    return this.whole !== undefined ? member.limiters : (this.engine.limitersOf.get(member) ?? member.limiters)
   }
 
   /** Members that breakers put out beyond the share they may: the least bad of them count as in. */

@@ -45,6 +45,8 @@ interface Ask {
   readonly isPanic?: boolean
   /** Called when what it needs was gone before it was sent. */
   readonly onBounced?: () => void
+  /** Who was asked beside it. */
+  beside?: Member.Member
   /** Whether it has given output: then nobody needs to be asked beside it. */
   hasOutput?: boolean
 }
@@ -67,13 +69,16 @@ export class Walk {
   private waits = new Map<Member.Member, (now: number) => Effect.Effect<number>>()
   private attempts = 0
   private panicked = false
+  /** Budgets of hedges that this request has filled: once, however many attempts it makes. */
+  private readonly hedged = new Set<HedgeState.State>()
+  /** How many attempts there were when a member's backoff was waited for. */
+  private readonly backedOff = new Map<Member.Member, number>()
   /** Who answers, once somebody does. */
   private answering: Member.Member | undefined
   /** The last break, and where it left the request. */
   private broken: { readonly error: LlmError.LlmError; readonly state: Failover.State } | undefined
   /** The member that broke a reply, while others are asked to go on. */
-  private aside: { readonly id: string; readonly state: Failover.State } | undefined
-  private readonly attemptsByTier = new Map<number, number>()
+  private aside: { readonly id: string; readonly tier: number } | undefined
   /** How a broken reply is being rescued. */
   private rescuing: RescueState.Mode | undefined
   private share: { readonly tier: number; readonly end: number | undefined } | undefined
@@ -134,21 +139,39 @@ export class Walk {
 
   /** Asks a member again after the backoff. */
   private repeat(tier: number, member: Member.Member, notBefore: number, now: number): Answer {
-    return Effect.flatMap(this.wait(member, now), (wait) => {
+    const isBackedOff = this.backedOff.get(member) === this.attempts
+    return Effect.flatMap(isBackedOff ? Effect.succeed(0) : this.wait(member, now), (wait) => {
+      this.backedOff.set(member, this.attempts)
       const { cause } = this.state
       // Nobody waits for an attempt that may not be made.
       if (cause !== undefined && this.request.budget.exhausted() !== undefined)
         return Effect.fail(this.final(cause, undefined, now))
       const delay = Math.max(wait, notBefore - now)
-      const deadline = this.request.deadline
-      if (deadline !== undefined && now + delay >= deadline) {
-        this.state = Failover.nextTier(this.state)
-        return this.step()
-      }
+      const { deadline } = this.request
+      const end = Math.min(
+        deadline ?? Number.POSITIVE_INFINITY,
+        (this.share?.tier === tier ? this.share.end : undefined) ?? Number.POSITIVE_INFINITY
+      )
+      if (now + delay >= end) return this.leave(tier, member)
+      if (cause !== undefined && this.engine.retryBudget?.allows(now) === false)
+        return Effect.fail(this.final(cause, undefined, now))
       const sleep = Effect.sleep(Duration.millis(delay))
       const { registry } = this.engine
+      const woken =
+        registry === undefined
+          ? sleep
+          : Effect.raceFirst(
+              // A slot that is freed is worth a look at once, but no backoff is cut short.
+              delay > wait
+                ? Effect.andThen(
+                    Effect.sleep(Duration.millis(wait)),
+                    Effect.raceFirst(Effect.sleep(Duration.millis(delay - wait)), registry.freed)
+                  )
+                : sleep,
+              registry.lifecycle.closed
+            )
       return Effect.andThen(
-        registry === undefined ? sleep : Effect.raceFirst(sleep, registry.lifecycle.closed),
+        woken,
         Effect.suspend(() => {
           // Meanwhile its breaker may have opened, or its probe slots may have been taken.
           const after = this.clock.currentTimeMillisUnsafe()
@@ -160,15 +183,19 @@ export class Walk {
     })
   }
 
+  /** Gives a repeat up for which there is no time. */
+  private leave(tier: number, member: Member.Member): Answer {
+    const moved = Failover.moveTo(this.state, Math.max(this.state.tier, tier) + 1)
+    this.state = { ...moved, spent: [...moved.spent, member.id] }
+    return this.step()
+  }
+
   /** Asks the member that broke a reply, now that nobody else can go on. */
   private takeBack(): Answer | undefined {
     const { aside, state } = this
     if (aside === undefined || state.ended) return undefined
     this.aside = undefined
-    const { tier, triedInTier } = aside.state
-    const attemptsInTier = this.attemptsByTier.get(tier) ?? aside.state.attemptsInTier
-    const spent = state.spent.filter((id) => id !== aside.id)
-    this.state = { ...state, tier, triedInTier, attemptsInTier, spent }
+    this.state = { ...Failover.moveTo(state, aside.tier), spent: state.spent.filter((id) => id !== aside.id) }
     return this.step()
   }
 
@@ -178,6 +205,8 @@ export class Walk {
     // Once: whoever was bounced in panic must not come back to it in the same moment.
     if (engine.panic !== true || engine.panicking || this.panicked || state.failures.size > 0 || state.ended)
       return undefined
+    // Whoever is merely busy, cooling or being tested comes back by itself.
+    if (!this.tiers.every(({ members }) => members.every((one) => this.isHopeless(one, now)))) return undefined
     for (const [tier, { members }] of this.tiers.entries()) {
       const member = Member.leastBad(
         members.filter((one) => this.gate.can(one) && Member.isEjected(one, now) && this.gate.allows(one, now)),
@@ -189,6 +218,13 @@ export class Walk {
       return this.attempt({ tier, member, kind: "call", isPanic: true })
     }
     return undefined
+  }
+
+  /** Whether the member takes no request, and only a breaker, or what the request needs, is to blame. */
+  private isHopeless(member: Member.Member, now: number): boolean {
+    if (!this.gate.can(member) || member.breaker?.outBecause() === "credential") return true
+    if (Member.isEjected(member, now)) return member.breaker?.snapshot(now).state !== "half_open"
+    return Member.availability(member, now) === "out"
   }
 
   /** Holds the panic for as long as the attempt lasts, however that ends; not when another request has it. */
@@ -208,14 +244,23 @@ export class Walk {
     const refused = this.refused(now)
     if (refused !== undefined) return Effect.fail(this.final(refused, undefined, now))
     const { hedge } = first.member
-    if (hedge !== undefined) HedgeState.request(hedge)
+    if (hedge !== undefined && !this.hedged.has(hedge)) {
+      this.hedged.add(hedge)
+      HedgeState.request(hedge)
+    }
     const isHedged = hedge !== undefined && first.isPanic !== true && this.rescuing === undefined
     const delay = isHedged ? HedgeState.delay(hedge, this.requestFor(first, now).stream, now) : undefined
     const primary = this.ask(first)
     const asked =
       delay === undefined ? primary : Hedge.race({ delay, primary, backup: () => this.backup(first, hedge) })
     return Effect.matchEffect(asked, {
-      onSuccess: (won) => this.answered(won),
+      onSuccess: (won) => {
+        const loser = won.member === first.member ? first.beside : first.member
+        // Who lost counts as tried, although it did not fail.
+        if (first.beside !== undefined && loser !== undefined && !this.state.failures.has(loser.id))
+          this.state = Failover.lost(this.state, loser)
+        return this.answered(won)
+      },
       onFailure: () => this.step()
     })
   }
@@ -229,9 +274,9 @@ export class Walk {
         reason: { _tag: "DeadlineExceeded" },
         detail: cause === undefined ? undefined : `before that ${cause.message}`
       })
-    if (this.attempts > 0 && cause !== undefined && this.engine.retryBudget?.retry(now) === false) return cause
     const out = this.request.budget.exhausted()
-    return out === undefined ? undefined : (cause ?? LlmError.make({ reason: { _tag: "BudgetExhausted", of: out } }))
+    if (out !== undefined) return cause ?? LlmError.make({ reason: { _tag: "BudgetExhausted", of: out } })
+    return this.attempts > 0 && cause !== undefined && this.engine.retryBudget?.retry(now) === false ? cause : undefined
   }
 
   /** Another member of the tier, when one may be asked beside a slow first one. */
@@ -252,9 +297,11 @@ export class Walk {
       (index) => tier.members[index] !== first.member
     )
     if (fresh.length === 0 || !HedgeState.take(hedge)) return undefined
+    const member = this.choose(first.tier, fresh, now)
+    first.beside = member
     return this.ask({
       tier: first.tier,
-      member: this.choose(first.tier, fresh, now),
+      member,
       kind: "hedge",
       onBounced: () => HedgeState.giveBack(hedge)
     })
@@ -270,12 +317,15 @@ export class Walk {
       Attempt.open({}, (attempt) => {
         this.attempts += 1
         asked = this.request.recorder.size()
-        if ((ask.isPanic === true && !this.beginPanic(attempt)) || !this.gate.reserve(member, attempt)) {
+        const isGone =
+          ask.isPanic === true
+            ? !this.beginPanic(attempt)
+            : this.gate.availability(this.clock.currentTimeMillisUnsafe())(member) !== "ready"
+        if (isGone || !this.gate.reserve(member, attempt)) {
           isBounced = true
           ask.onBounced?.()
           return Effect.fail(LlmError.make({ reason: { _tag: "NoCapacity" } }))
         }
-        this.attemptsByTier.set(ask.tier, (this.attemptsByTier.get(ask.tier) ?? 0) + 1)
         this.engine.registry?.lifecycle.track(attempt)
         attempt.onFirstOutput(() => {
           ask.hasOutput = true
@@ -313,15 +363,18 @@ export class Walk {
       again: (next, error, mode) =>
         Effect.suspend(() => {
           // The next policy for the same break starts where that left the request.
-          if (this.broken?.error !== error)
-            this.broken = {
-              error,
-              state: Failover.failed(this.state, this.answering ?? member, error, this.clock.currentTimeMillisUnsafe())
-            }
+          if (this.broken?.error !== error) {
+            const now = this.clock.currentTimeMillisUnsafe()
+            this.broken = { error, state: Failover.failed(this.state, this.answering ?? member, error, now) }
+            this.state = this.broken.state
+          }
           // The next instance goes on; the one that broke only when nobody else can.
           const { id } = this.answering ?? member
-          this.aside = { id, state: this.broken.state }
-          this.state = { ...this.broken.state, spent: [...this.broken.state.spent, id] }
+          const { state } = this.broken
+          this.aside = { id, tier: state.tier }
+          // What other policies have tried for it counts; what they have met does not hold for this one.
+          const failed = Failover.moveTo({ ...state, byTier: this.state.byTier }, state.tier)
+          this.state = { ...failed, spent: [...failed.spent, id] }
           this.request = next
           this.rescuing = mode
           this.gate.mustResume = mode === "resume"
@@ -336,10 +389,11 @@ export class Walk {
     const { commit, metadata, stream } = this.request
     const { timeout: _, ...own } = metadata
     const clocks = Clocks.withCaller(member.clocks, own)
+    const streamed = stream || member.upstream === "stream"
     return {
       ...LlmRequest.withDefaults(this.request, member.settings),
       clocks,
-      stream: stream || member.upstream === "stream",
+      stream: streamed,
       commit: commit === "finish" ? commit : (metadata.commit ?? member.commit),
       echelon: member.echelon,
       kind,
@@ -354,9 +408,28 @@ export class Walk {
     if (end === Number.POSITIVE_INFINITY) return undefined
     if (this.share?.tier === tier) return this.share.end
     const { attemptsInTier, tiersTried } = this.state
-    const left = Math.min(this.tiers.length - tier, this.limits.maxTiers - tiersTried + (attemptsInTier > 0 ? 1 : 0))
+    const left = Math.min(
+      this.tiersLeft(tier, end, now),
+      this.limits.maxTiers - tiersTried + (attemptsInTier > 0 ? 1 : 0)
+    )
     this.share = { tier, end: left <= 1 ? firstOutputBy : now + (end - now) / left }
     return this.share.end
+  }
+
+  /** This tier, and those after it with somebody else who can be asked in time. */
+  private tiersLeft(tier: number, end: number, now: number): number {
+    const availability = this.gate.availability(now)
+    const seen = new Set(this.tier(tier).members)
+    let left = 1
+    for (const { members } of this.tiers.slice(tier + 1)) {
+      const isAny = members.some((member) => {
+        if (seen.has(member)) return false
+        const can = availability(member)
+        return can === "ready" || (can !== "out" && can.until < end)
+      })
+      if (isAny) left += 1
+    }
+    return left
   }
 
   private wait(member: Member.Member, now: number): Effect.Effect<number> {

@@ -123,7 +123,7 @@ it.live(
       // Every generation's connections are closed with it.
       yield* server.waitFor((one) => one.open() === 0)
     }),
-  30_000
+  120_000
 )
 
 it.live("a watched folder is taken on by itself; what is broken changes nothing and is told", () =>

@@ -293,9 +293,10 @@ const rules: ReadonlyArray<Rule> = [
     fallback: 'on_interrupt = ["resume", "restart"]',
     can: { b: prefill },
     b: [withPrefillRefused(ok()), withPrefillRefused(ok())],
-    expected: [head, "<a-m restart b-m>", tail],
-    route: ["a-m Network @0", "b-m InvalidRequest @1000", "b-m completed @1000"],
-    counts: [1, 2, 0]
+    // The refusal was an attempt, and the echelon allows one.
+    expected: [head, "<a-m restart c-m>", tail],
+    route: ["a-m Network @0", "b-m InvalidRequest @1000", "c-m completed @1000"],
+    counts: [1, 1, 1]
   },
   {
     name: "an answer that does not begin with the delivered text is not joined to it",
