@@ -251,7 +251,9 @@ class Live implements AdmissionQueue {
       const wait = Effect.suspend((): Result => {
         const now = this.clock.currentTimeMillisUnsafe()
         this.pump(now)
-        const until = retryAt !== undefined && retryAt > now ? retryAt : undefined
+        const wanted = retryAt !== undefined && retryAt > now ? retryAt : undefined
+        // Whoever is less urgent than those who wait for capacity waits behind them.
+        const until = wanted ?? (then === "admit" ? this.behind(request.metadata.priority ?? "normal", now) : undefined)
         const refused = this.refusal(request, now, until)
         if (refused !== undefined) return Effect.fail(LlmError.make(refused))
         if (until === undefined && then === "return") return Effect.succeed(nothing)
@@ -269,6 +271,30 @@ class Live implements AdmissionQueue {
       // It stands outside of all that can be interrupted, so that there is no moment without it.
       return Effect.onInterrupt(wait, () => Effect.sync(() => leave()))
     })
+  }
+
+  /** When the first of the more urgent that wait for capacity looks again. */
+  private behind(priority: FairQueue.Priority, now: number): number | undefined {
+    let at: number | undefined
+    for (const above of FairQueue.priorities) {
+      if (above === priority) break
+      for (const entry of this.parked[above]) {
+        if (entry.value.parked === "admit" && entry.at > now) at = Math.min(at ?? entry.at, entry.at)
+      }
+    }
+    return at
+  }
+
+  /** Who takes the turn that has come: of those more urgent who wait for capacity, the one that came first. */
+  private turn(due: FairQueue.Entry<Waiter>): FairQueue.Entry<Waiter> {
+    for (const priority of FairQueue.priorities) {
+      if (priority === due.priority) break
+      for (const entry of this.parked[priority]) {
+        // Whose turn is taken must still have time for the other's.
+        if (entry.value.parked === "admit" && entry.at < (due.value.deadline ?? Number.POSITIVE_INFINITY)) return entry
+      }
+    }
+    return due
   }
 
   private join(request: LlmRequest.LlmRequest, until: number | undefined, then: "admit" | "return") {
@@ -355,7 +381,10 @@ class Live implements AdmissionQueue {
 
   /** Ends the waits whose time has come, then hands out what is free. The order keeps slots from the late. */
   private pump(now: number): void {
-    for (let entry = FairQueue.due(this.queue, now); entry !== undefined; entry = FairQueue.due(this.queue, now)) {
+    for (let due = FairQueue.due(this.queue, now); due !== undefined; due = FairQueue.due(this.queue, now)) {
+      const entry = due.value.parked === "admit" ? this.turn(due) : due
+      // Whose turn was taken has the other's.
+      if (entry !== due) FairQueue.schedule(this.queue, due, entry.at)
       const waiter = entry.value
       const { parked } = waiter
       FairQueue.remove(this.queue, entry)

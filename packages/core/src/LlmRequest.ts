@@ -16,6 +16,8 @@ import type * as Attempt from "./Attempt.ts"
 import * as Budget from "./Budget.ts"
 import type * as Capability from "./Capability.ts"
 import * as Clocks from "./Clocks.ts"
+import * as LlmError from "./LlmError.ts"
+import * as MetadataCheck from "./MetadataCheck.ts"
 import type * as RequestKey from "./RequestKey.ts"
 import * as Route from "./Route.ts"
 
@@ -202,7 +204,7 @@ export interface LlmRequest {
 /**
  * Starts one run of an input: a fresh budget, an empty route, and the deadline counted from now.
  *
- * **Errors** A timeout, cost or attempt limit that is not above zero throws `RangeError`.
+ * **Errors** `InvalidRequest` when a value of the metadata is none that is allowed.
  *
  * @since 0.1.0
  * @category constructors
@@ -210,9 +212,11 @@ export interface LlmRequest {
 export const make = (
   input: Input,
   options: { readonly stream: boolean; readonly commit: Commit }
-): Effect.Effect<LlmRequest> =>
-  Effect.map(Clock.currentTimeMillis, (now) => {
+): Effect.Effect<LlmRequest, LlmError.LlmError> =>
+  Effect.flatMap(Clock.currentTimeMillis, (now) => {
     const { timeout, ...metadata } = input.metadata ?? {}
+    const wrong = input.metadata === undefined ? undefined : MetadataCheck.problem(input.metadata)
+    if (wrong !== undefined) return Effect.fail(LlmError.make({ reason: { _tag: "InvalidRequest" }, detail: wrong }))
     const request: LlmRequest = {
       messages: typeof input.prompt === "string" ? [{ role: "user", content: input.prompt }] : input.prompt,
       tools: input.tools ?? [],
@@ -234,7 +238,7 @@ export const make = (
       attempt: undefined,
       raw: input.raw
     }
-    return timeout === undefined ? request : withTimeout(request, timeout, now)
+    return Effect.succeed(timeout === undefined ? request : withTimeout(request, timeout, now))
   })
 
 /**

@@ -706,3 +706,28 @@ it.effect("capacity that comes back early lets in the most urgent that parked fi
     expect(counts(queue)).toEqual({ running: 3, waiting: 0, parked: 0 })
   })
 )
+
+it.effect("capacity that comes back goes to the more urgent first, and who is less urgent waits behind them", () =>
+  Effect.gen(function* () {
+    const queue = yield* AdmissionQueue.make({ maxConcurrentRequests: 9, queueSize: 9 })
+    const order: Array<string> = []
+    const park = (name: string, priority: FairQueue.Priority, at: number | undefined) =>
+      Effect.flatMap(ask({ priority }), (request) =>
+        Effect.forkChild(
+          Effect.map(at === undefined ? queue.admit(request) : queue.admitAt(request, at), () => void order.push(name)),
+          { startImmediately: true }
+        )
+      )
+    yield* park("batch", "batch", 1_000)
+    yield* park("critical", "critical", 5_000)
+    yield* park("newcomer", "batch", undefined)
+    yield* park("urgent newcomer", "critical", undefined)
+    yield* settle
+    expect(order).toEqual(["urgent newcomer"])
+    yield* TestClock.adjust(1_000)
+    expect(order).toEqual(["urgent newcomer", "critical"])
+    yield* TestClock.adjust(4_000)
+    expect([...order].sort()).toEqual(["batch", "critical", "newcomer", "urgent newcomer"])
+    expect(counts(queue)).toEqual({ running: 4, waiting: 0, parked: 0 })
+  })
+)

@@ -75,3 +75,29 @@ it.effect("defaults fill what is open, and only that", () =>
     })
   })
 )
+
+it.effect("a wrong value in the metadata is the caller's mistake: a typed error that says what is allowed", () =>
+  Effect.gen(function* () {
+    for (const [metadata, said] of [
+      [{ timeout: 0 }, 'metadata.timeout must be a length of time above 0, such as "30 seconds", got 0'],
+      [
+        { ttftTimeout: "bogus" },
+        'metadata.ttftTimeout must be a length of time above 0, such as "30 seconds", got "bogus"'
+      ],
+      [{ priority: "urgent" }, 'metadata.priority must be "critical" or "normal" or "batch", got "urgent"'],
+      [{ commit: 1 }, 'metadata.commit must be "first_output" or "finish", got 1'],
+      [{ cache: "no" }, 'metadata.cache must be "default" or "bypass" or "refresh", got "no"'],
+      [
+        { onInterrupt: ["resume", "x"] },
+        'metadata.onInterrupt must be "fail", "resume" or "restart", or a list of them, got resume,x'
+      ],
+      [{ maxTotalAttempts: 1.5 }, "metadata.maxTotalAttempts must be a whole number from 1 on, got 1.5"],
+      [{ maxCost: 0 }, "metadata.maxCost must be an amount in USD above 0, got 0"]
+    ] as ReadonlyArray<readonly [object, string]>) {
+      const error = yield* Effect.flip(
+        LlmRequest.make({ prompt: "hi", metadata: metadata as LlmRequest.Metadata }, { stream: true, commit: "finish" })
+      )
+      expect([error.reason._tag, error.detail]).toEqual(["InvalidRequest", said])
+    }
+  })
+)

@@ -10,6 +10,7 @@ import * as Auth from "./Auth.ts"
 import * as Dialect from "./Dialect.ts"
 import * as Gemini from "./Gemini.ts"
 import * as OpenAiChat from "./OpenAiChat.ts"
+import * as OpenAiResponses from "./OpenAiResponses.ts"
 import type * as Protocol from "./Protocol.ts"
 
 /**
@@ -211,6 +212,12 @@ export const rows: Readonly<Record<string, Row>> = {
   ollama: chat("http://localhost:11434/v1", undefined),
   vllm: chat("http://localhost:8000/v1", undefined, { dialect: { topK: true, phrases: windowPhrase } }),
   "lm-studio": chat("http://localhost:1234/v1", undefined, { dialect: { topK: true } }),
+  "openai-responses": chat("https://api.openai.com/v1", "OPENAI_API_KEY", {
+    protocol: OpenAiResponses.protocol,
+    route: () => ({ path: "/responses", models: "/models", query: {} }),
+    organizationHeader: "openai-organization",
+    projectHeader: "openai-project"
+  }),
   "openai-compatible": chat(undefined, undefined)
 }
 

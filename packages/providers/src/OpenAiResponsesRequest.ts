@@ -1,0 +1,166 @@
+/**
+ * OpenAI Responses: lowering a request.
+ *
+ * Nothing is left at the provider unless the caller asks for it: `store` is `false`, the whole conversation goes
+ * out with every request, and reasoning comes back encrypted, to be carried by the caller.
+ *
+ * @since 0.1.0
+ */
+import type * as LlmRequest from "@echelon/core/LlmRequest"
+import * as Json from "./Json.ts"
+import * as Lowering from "./Lowering.ts"
+import * as OpenAiResponsesInput from "./OpenAiResponsesInput.ts"
+import type * as Protocol from "./Protocol.ts"
+
+// ---------------------------------------------------------------------------------------------------------------
+// Wire types
+// ---------------------------------------------------------------------------------------------------------------
+
+type Body = Readonly<Record<string, unknown>>
+
+/**
+ * The protocol's name, by which a raw body says what it is.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const protocol = "openai-responses"
+
+/**
+ * The lowest limit of output tokens that the protocol takes. A lower one is raised to it, and listed.
+ *
+ * @default 16
+ * @since 0.1.0
+ * @category models
+ */
+export const minMaxOutputTokens = 16
+
+type Dropped = (field: string) => void
+
+// ---------------------------------------------------------------------------------------------------------------
+// Lowering a request
+// ---------------------------------------------------------------------------------------------------------------
+
+/**
+ * Says a request in OpenAI Responses.
+ *
+ * **Details** A body that came in by this protocol goes out as it came: only the model, the stream flag and
+ * settings that it leaves open are set.
+ *
+ * The caller's own options for the kind are laid over the body last: `store: true` keeps the response at the
+ * provider and sends the ids of earlier items, `reasoning: { summary: "auto" }` asks for summaries, `tools`
+ * replaces the functions of the request by a list of the caller's own.
+ *
+ * **Gotchas** A tool that says nothing of `strict` is sent with `strict: false`: the protocol would otherwise
+ * hold it to a schema of a narrower kind, which Chat Completions does not.
+ *
+ * @since 0.1.0
+ * @category lowering
+ */
+export const lower = (request: LlmRequest.LlmRequest, options: Protocol.Options, dropped: Dropped): Body => {
+  const raw = Lowering.rawBody(request, protocol)
+  if (raw !== undefined) return lowerRaw(request, raw, options)
+  const { kind, model } = options
+  const own = ownOptions(request, kind)
+  const stored = own["store"] === true || own["previous_response_id"] !== undefined || own["conversation"] !== undefined
+  const input = OpenAiResponsesInput.lower(request.messages, { kind, stored }, dropped)
+  const body: Record<string, unknown> = { model, input, store: false }
+  Object.assign(body, settings(request.settings, model, own, dropped))
+  if (request.tools.length > 0) {
+    body["tools"] = request.tools.map((tool) => ({
+      type: "function",
+      name: tool.name,
+      ...(tool.description === undefined ? {} : { description: tool.description }),
+      parameters: tool.parameters,
+      strict: tool.strict ?? false
+    }))
+    const choice = lowerToolChoice(request.toolChoice)
+    if (choice !== undefined) body["tool_choice"] = choice
+    if (request.settings.parallelToolCalls !== undefined)
+      body["parallel_tool_calls"] = request.settings.parallelToolCalls
+  }
+  if (request.responseFormat.type === "json") body["text"] = { format: lowerFormat(request.responseFormat) }
+  if (wantsEncrypted(body, model, own)) body["include"] = [encrypted]
+  if (request.stream) body["stream"] = true
+  return Lowering.withProviderOptions(body, request, kind, dropped)
+}
+
+const lowerRaw = (request: LlmRequest.LlmRequest, raw: Body, options: Protocol.Options): Body => {
+  const { stream: _, ...kept } = raw
+  const defaults = settings(request.settings, options.model, kept, () => {})
+  const filled = Lowering.fill({ ...kept, model: options.model }, defaults)
+  const { reasoning } = defaults
+  // A body may ask for a summary and leave the effort open.
+  if (Json.isObject(reasoning) && Json.isObject(kept["reasoning"]))
+    filled["reasoning"] = Lowering.fill(kept["reasoning"], reasoning)
+  if (request.stream) return { ...filled, stream: true }
+  delete filled["stream_options"]
+  return filled
+}
+
+const ownOptions = (request: LlmRequest.LlmRequest, kind: string): Body =>
+  Object.hasOwn(request.providerOptions, kind) ? (request.providerOptions[kind] ?? {}) : {}
+
+/**
+ * What a model's name tells: OpenAI refuses sampling settings for models that think, efforts for those that
+ * do not, and no field of the protocol says which is which.
+ */
+const thinking = (model: string): "yes" | "no" | "unknown" => {
+  const name = model.slice(model.lastIndexOf("/") + 1)
+  if (/^gpt-\d+-chat(-|$)/.test(name) || /^(?:chatgpt-|gpt-[34](?!\d))/.test(name)) return "no"
+  return /^(?:o\d+|gpt-(?:[5-9]|\d{2,}))(?:[.-]|$)|^codex-mini|^computer-use-preview/.test(name) ? "yes" : "unknown"
+}
+
+/** From GPT-5.1 to the end of that family, a model that is told not to think takes sampling settings. */
+const takesSampling = (model: string, effort: unknown): boolean =>
+  thinking(model) !== "yes" || (effort === "none" && /(?:^|\/)gpt-5\.\d/.test(model))
+
+const effortOf = (stated: Body): unknown => (Json.isObject(stated["reasoning"]) ? stated["reasoning"]["effort"] : null)
+
+const settings = (settings: LlmRequest.Settings, model: string, stated: Body, dropped: Dropped): Body => {
+  const body: Record<string, unknown> = {}
+  const { maxOutputTokens, reasoningEffort } = settings
+  if (maxOutputTokens !== undefined) {
+    if (maxOutputTokens < minMaxOutputTokens) dropped(`settings.maxOutputTokens (below ${minMaxOutputTokens})`)
+    body["max_output_tokens"] = Math.max(maxOutputTokens, minMaxOutputTokens)
+  }
+  for (const [field, key] of [
+    ["temperature", "temperature"],
+    ["topP", "top_p"]
+  ] as const) {
+    if (settings[field] === undefined) continue
+    if (takesSampling(model, effortOf(stated))) body[key] = settings[field]
+    else dropped(`settings.${field}`)
+  }
+  if (reasoningEffort !== undefined) {
+    if (thinking(model) === "no") dropped("settings.reasoningEffort")
+    else body["reasoning"] = { effort: reasoningEffort }
+  }
+  if (settings.stop !== undefined && settings.stop.length > 0) dropped("settings.stop")
+  for (const field of ["topK", "seed", "presencePenalty", "frequencyPenalty"] as const)
+    if (settings[field] !== undefined) dropped(`settings.${field}`)
+  return body
+}
+
+const encrypted = "reasoning.encrypted_content"
+
+/** A model that does not think refuses to be asked for its reasoning. */
+const wantsEncrypted = (body: Body, model: string, own: Body): boolean => {
+  if (thinking(model) !== "unknown") return thinking(model) === "yes"
+  const items = Array.isArray(body["input"]) ? body["input"] : []
+  return (
+    body["reasoning"] !== undefined ||
+    own["reasoning"] !== undefined ||
+    items.some((item) => Json.isObject(item) && typeof item["encrypted_content"] === "string")
+  )
+}
+
+const lowerToolChoice = (choice: LlmRequest.ToolChoice | undefined): unknown =>
+  typeof choice === "object" ? { type: "function", name: choice.tool } : choice
+
+const lowerFormat = (format: Extract<LlmRequest.ResponseFormat, { readonly type: "json" }>): Body => ({
+  type: "json_schema",
+  name: format.name,
+  schema: format.schema,
+  ...(format.strict === undefined ? {} : { strict: format.strict })
+})
