@@ -1,7 +1,10 @@
 import {
   Admission,
   AdmissionQueue,
+  Attempt,
+  CircuitBreaker,
   Llm,
+  LlmError,
   type LlmRequest,
   Member,
   Plans,
@@ -12,7 +15,7 @@ import {
 } from "@echelon/core"
 import { ScriptedLlm } from "@echelon/testing"
 import { expect, it } from "@effect/vitest"
-import { Effect, Fiber, Schema } from "effect"
+import { type Clock, Duration, Effect, Fiber, Schema } from "effect"
 import { TestClock } from "effect/testing"
 
 const scripted = (id: string, script: ScriptedLlm.Options["script"] = ScriptedLlm.text("hello")) =>
@@ -147,5 +150,46 @@ it.effect("a slot that is freed wakes who waits for it at once, one for one", ()
     ])
     yield* Effect.forEach(fibers, Fiber.join)
     expect(limiter.inUse).toBe(0)
+  })
+)
+
+it.effect("of two waits the longer counts: a cooldown beside an open breaker", () =>
+  Effect.gen(function* () {
+    const one = yield* scripted("one", (call) =>
+      call === 0
+        ? ScriptedLlm.fails({ _tag: "RateLimited", retryAfter: Duration.seconds(10) })
+        : ScriptedLlm.text("hello")
+    )
+    const breaker = CircuitBreaker.make({
+      ...Plans.group("g", []).fallback.breaker,
+      failureThreshold: 1,
+      recoveryTime: 60_000
+    })
+    const member = Member.make(one.llm, { breaker })
+    const llm = yield* tiers([member])
+    yield* Effect.flip(Llm.generate(llm, { prompt: "hi" }))
+    breaker.force("open", 0)
+    expect(Member.availability(member, 1_000)).toBe("out")
+    breaker.force(undefined, 0)
+    expect(Member.availability(member, 1_000)).toEqual({ until: 10_000 })
+    const { until } = yield* Effect.gen(function* () {
+      yield* Attempt.open({}, (attempt) => {
+        breaker.enter(attempt, { currentTimeMillisUnsafe: () => 0 } as Clock.Clock, () => 0.5)
+        return Effect.fail(LlmError.make({ reason: { _tag: "Overloaded" } }))
+      }).pipe(Effect.flip)
+      return Member.availability(member, 1_000) as { readonly until: number }
+    }).pipe(Effect.scoped)
+    expect(until).toBe(60_000)
+  })
+)
+
+it.effect("a request whose first attempt cost nothing is counted by the pool with the next", () =>
+  Effect.gen(function* () {
+    const refused = yield* scripted("refused", ScriptedLlm.fails({ _tag: "Network", kind: "refused" }))
+    const next = yield* scripted("next")
+    const limiter = RateLimiter.make(RateLimit.ofPool({ algorithm: "token_bucket", bucketSize: 1, refillRate: 0.001 }))
+    const llm = yield* tiers([Member.make(refused.llm), Member.make(next.llm)], { limiters: [limiter] })
+    expect((yield* Llm.generate(llm, { prompt: "hi" })).instance).toBe("next")
+    expect((yield* Effect.flip(Llm.generate(llm, { prompt: "hi" }))).reason._tag).toBe("NoCapacity")
   })
 )
