@@ -10,7 +10,9 @@ import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
+import * as Option from "effect/Option"
 import * as Path from "effect/Path"
+import type * as PlatformError from "effect/PlatformError"
 import * as Failure from "./Failure.ts"
 import { Output } from "./Output.ts"
 
@@ -62,12 +64,36 @@ export const next = (dir: string): readonly [check: string, ask: string] => [
 const variablesOf = (providers: ReadonlyArray<Starter.Provider>): ReadonlyArray<string> =>
   providers.flatMap(({ variable }) => variable ?? [])
 
+/** Whether there is a folder, or nothing yet where one can be made. What cannot be told is left to the writing. */
+const fileInTheWay = Effect.fnUntraced(function* (dir: string) {
+  const fs = yield* FileSystem.FileSystem
+  const path = yield* Path.Path
+  for (let at = dir; ; at = path.dirname(at)) {
+    const info = yield* Effect.option(fs.stat(at))
+    if (Option.isSome(info)) return info.value.type === "Directory" ? undefined : at
+    if (path.dirname(at) === at) return undefined
+  }
+})
+
+const why = (error: PlatformError.PlatformError): string => {
+  const place = error.reason._tag === "BadArgument" ? undefined : error.reason.pathOrDescriptor
+  const what = `${place ?? "the folder"} cannot be written`
+  switch (error.reason._tag) {
+    case "PermissionDenied":
+      return `${what}: permission denied; choose another folder`
+    default:
+      return `${what}: the file system says ${error.reason._tag}`
+  }
+}
+
 const write = Effect.fnUntraced(function* (
   files: Readonly<Record<string, string>>,
   { dir, force }: Pick<Options, "dir" | "force">
 ) {
   const fs = yield* FileSystem.FileSystem
   const path = yield* Path.Path
+  const inTheWay = yield* fileInTheWay(dir)
+  if (inTheWay !== undefined) return yield* fail(`${inTheWay} is a file; choose a folder to write to`, 1)
   const all = Object.entries(files).map(([name, text]) => ({ file: path.join(dir, name), text }))
   const present = yield* Effect.filter(all, ({ file }) => fs.exists(file))
   if (present.length > 0 && !force) {
@@ -105,7 +131,7 @@ export const run = (
     }
     const providers = names.length === 0 ? Starter.defaults : names.flatMap((name) => Starter.find(name) ?? [])
     const written = yield* write(Starter.files(providers, { kinds }), options).pipe(
-      Effect.catchTag("PlatformError", (error) => fail(error.message, 1))
+      Effect.catchTag("PlatformError", (error) => fail(why(error), 1))
     )
     const variables = variablesOf(providers)
     const commands = next(options.dir)

@@ -5,8 +5,11 @@
  *
  * @since 0.1.0
  */
+
+import * as Console from "effect/Console"
 import * as Argument from "effect/cli/Argument"
 import type * as CliError from "effect/cli/CliError"
+import * as CliOutput from "effect/cli/CliOutput"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Effect from "effect/Effect"
@@ -124,6 +127,17 @@ const echelon = Command.make("echelon").pipe(
   Command.withSubcommands([ask, demo, Check.command, Explain.command, Init.command, Migrate.command, Schema.command])
 )
 
+/** Help that was asked for is data; help that comes with an error goes where the error goes. */
+const layerPresenter = CliOutput.layerPresenter({
+  present: (event) => {
+    const present = CliOutput.defaultPresenter.present(event)
+    if (event._tag !== "InvalidInvocation") return present
+    return Effect.flatMap(Console.Console, (console) =>
+      Effect.provideService(present, Console.Console, Object.assign(Object.create(console), { log: console.error }))
+    )
+  }
+})
+
 /**
  * Runs the command line.
  *
@@ -133,8 +147,10 @@ const echelon = Command.make("echelon").pipe(
  * @category running
  */
 export const run = (args: ReadonlyArray<string>, version: string) =>
-  Effect.catch(Command.runWith(echelon, { version })(args), (error: Failure.Failure | CliError.CliError) =>
-    error._tag === "ShowHelp" && error.errors.length === 0
-      ? Effect.void
-      : Effect.fail(error._tag === "Failure" ? error : new Failure.Failure({ exitCode: 2 }))
+  Effect.catch(
+    Effect.provide(Command.runWith(echelon, { version })(args), layerPresenter),
+    (error: Failure.Failure | CliError.CliError) =>
+      error._tag === "ShowHelp" && error.errors.length === 0
+        ? Effect.void
+        : Effect.fail(error._tag === "Failure" ? error : new Failure.Failure({ exitCode: 2 }))
   )

@@ -147,3 +147,15 @@ it("a folder's name is one word to a shell", () => {
   expect(Init.next("it's")[0]).toBe("echelon check 'it'\\''s'")
   expect(Init.next("configs")[0]).toBe("echelon check configs")
 })
+
+it.effect("a file where the folder should be is said in a sentence", () =>
+  Effect.gen(function* () {
+    const path = yield* Path.Path
+    const fs = yield* FileSystem.FileSystem
+    const file = path.join(yield* temporary, "file")
+    yield* fs.writeFileString(file, "mine")
+    const err = [`error: ${file} is a file; choose a folder to write to`]
+    expect(yield* run("init", file)).toEqual({ code: 1, out: "", err })
+    expect(yield* run("init", path.join(file, "below"))).toEqual({ code: 1, out: "", err })
+  }).pipe(Effect.provide(NodeServices.layer))
+)

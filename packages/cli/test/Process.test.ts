@@ -212,12 +212,13 @@ it.live(
         [["ask", "--pool", "a", "--model", "b", "hi"], "--model goes with --provider, not with --pool"],
         [["ask", "--no-such-flag", "hi"], "--no-such-flag"],
         [["no-such-command"], "no-such-command"],
+        [["migrate"], "echelon migrate"],
         [["ask"], "the prompt is empty"],
         [["demo", "--requests", "0"], "between 1 and 10000"]
       ]
       for (const [args, message] of cases) {
-        const { code, stderr } = yield* run(args)
-        expect([args, code]).toEqual([args, 2])
+        const { code, stderr, stdout } = yield* run(args)
+        expect([args, code, stdout]).toEqual([args, 2, ""])
         expect(stderr).toContain(message)
       }
       const help = yield* run(["ask", "--help"])

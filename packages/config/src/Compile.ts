@@ -81,7 +81,7 @@ const entitiesOf = <S extends Schema.ConstraintDecoder<unknown> & { readonly Typ
     const before = seen.get(name)
     if (before !== undefined) {
       const at = [...path, "name"]
-      const message = `the name "${name}" is already taken at ${Origin.format(before)}`
+      const message = `the name ${Decode.quoted(tree, at, name)} is already taken at ${Origin.format(before)}`
       report(Problem.error("duplicate", Tree.originOf(tree, at), at, message))
       continue
     }
@@ -142,7 +142,8 @@ const checkRouting = (
     const name = file.routing[key]
     if (name === undefined || known[key].includes(name)) continue
     const at = ["routing", key]
-    const message = `unknown ${key.slice("default_".length)} "${name}"; ${Nearest.hint(name, known[key])}`
+    const shown = Decode.quoted(tree, at, name)
+    const message = `unknown ${key.slice("default_".length)} ${shown}; ${Nearest.hint(name, known[key])}`
     report(Problem.error("reference", Tree.originOf(tree, at), at, message))
   }
 }

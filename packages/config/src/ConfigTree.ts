@@ -4,8 +4,11 @@
  * @since 0.1.0
  */
 import * as ByteSize from "effect/ByteSize"
+import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
+import * as Equal from "effect/Equal"
 import * as FileSystem from "effect/FileSystem"
+import * as Option from "effect/Option"
 import * as Path from "effect/Path"
 import type * as PlatformError from "effect/PlatformError"
 import * as Origin from "./Origin.ts"
@@ -30,6 +33,11 @@ export interface ConfigTree {
 const maxBytes = 1_048_576
 const maxFiles = 2_000
 const maxDepth = 16
+const maxLinks = 40
+
+/** For so often and so long a folder that keeps changing is read again. */
+const maxReadings = 10
+const maxMillis = 2_000
 
 /** The line of the first byte sequence that is no UTF-8. */
 const badLine = (bytes: Uint8Array, decoder: TextDecoder): number => {
@@ -58,6 +66,10 @@ const decodeText = (bytes: Uint8Array): { readonly text: string } | { readonly l
   }
 }
 
+/** Node says by this code that links lead nowhere but to one another. */
+const isLoop = ({ reason }: PlatformError.PlatformError): boolean =>
+  typeof reason.cause === "object" && reason.cause !== null && "code" in reason.cause && reason.cause.code === "ELOOP"
+
 const why = (error: PlatformError.PlatformError): string => {
   switch (error.reason._tag) {
     case "NotFound":
@@ -69,16 +81,13 @@ const why = (error: PlatformError.PlatformError): string => {
   }
 }
 
-/**
- * Reads every `*.toml` below a folder. Names that begin with a dot are passed over; links are followed.
- *
- * **Details** A file is at most 1 MiB of UTF-8, with or without a byte order mark, with either line ending. There
- * are at most 2,000 files and 16 levels. What cannot be read is a problem, and the rest is read all the same.
- *
- * @since 0.1.0
- * @category constructors
- */
-export const read = (config: string): Effect.Effect<ConfigTree, never, FileSystem.FileSystem | Path.Path> =>
+/** One pass over the folder, and what the file system said of each file then: modified when, which inode. */
+interface Reading {
+  readonly tree: ConfigTree
+  readonly stamps: ReadonlyArray<string>
+}
+
+const readOnce = (config: string): Effect.Effect<Reading, never, FileSystem.FileSystem | Path.Path> =>
   Effect.gen(function* () {
     const fs = yield* FileSystem.FileSystem
     const path = yield* Path.Path
@@ -86,6 +95,7 @@ export const read = (config: string): Effect.Effect<ConfigTree, never, FileSyste
     const files: Record<string, string> = Object.create(null)
     const unreadable: Array<string> = []
     const problems: Array<Problem.Problem> = []
+    const stamps: Array<string> = []
     const limits = { files: 0, full: false }
     const shown = (relative: string): string => (relative === "" ? root : `${root}/${relative}`)
     const report = (code: Problem.Code, relative: string, message: string, line = 1): void => {
@@ -104,6 +114,36 @@ export const read = (config: string): Effect.Effect<ConfigTree, never, FileSyste
       else report("encoding", relative, "the file is not UTF-8", result.line)
     })
 
+    /** The links from one to the next, until one comes again. */
+    const chainOf = Effect.fnUntraced(function* (relative: string) {
+      const folder = yield* fs.realPath(config)
+      const chain: Array<string> = []
+      let link = path.resolve(folder, relative)
+      while (!chain.includes(link) && chain.length < maxLinks) {
+        chain.push(link)
+        link = path.resolve(path.dirname(link), yield* fs.readLink(link))
+      }
+      return [...chain, link].map((one) => {
+        const below = path.relative(folder, one).replaceAll("\\", "/")
+        return below.startsWith("..") ? one : shown(below)
+      })
+    })
+
+    const reportFailure = (relative: string, error: PlatformError.PlatformError): Effect.Effect<void> =>
+      isLoop(error)
+        ? chainOf(relative).pipe(
+            // What the links say besides cannot be told; that they form a loop can.
+            Effect.orElseSucceed((): ReadonlyArray<string> => []),
+            Effect.map((chain) =>
+              report(
+                "loop",
+                relative,
+                `symbolic links lead in a circle${chain.length > 0 ? `: ${chain.join(" -> ")}` : ""}`
+              )
+            )
+          )
+        : Effect.sync(() => report("unreadable", relative, `cannot be read: ${why(error)}`))
+
     const visit: (relative: string, above: ReadonlyArray<string>) => Effect.Effect<void, PlatformError.PlatformError> =
       Effect.fnUntraced(function* (relative, above) {
         const here = yield* fs.realPath(path.join(config, relative))
@@ -119,18 +159,21 @@ export const read = (config: string): Effect.Effect<ConfigTree, never, FileSyste
           yield* Effect.gen(function* () {
             const info = yield* fs.stat(path.join(config, below))
             if (info.type === "Directory") return yield* visit(below, [...above, here])
-            if (info.type !== "File" || !name.endsWith(".toml")) return
+            if (info.type !== "File") return
+            if (!name.endsWith(".toml")) {
+              if (!/\.toml$/i.test(name)) return
+              return report("folder", below, "files end in .toml, in lower case; rename this one, or it is not read")
+            }
             if (++limits.files > maxFiles) {
               limits.full = true
               return report("folder", "", `more than ${maxFiles} files; is this the folder of a configuration?`)
             }
+            const modified = Option.map(info.mtime, (time) => time.getTime())
+            stamps.push(
+              [below, info.size, Option.getOrElse(modified, () => 0), Option.getOrElse(info.ino, () => 0)].join()
+            )
             return yield* readFile(below, info.size)
-          }).pipe(
-            Effect.catch((error) => {
-              report("unreadable", below, `cannot be read: ${why(error)}`)
-              return Effect.void
-            })
-          )
+          }).pipe(Effect.catch((error) => reportFailure(below, error)))
         }
       })
 
@@ -148,5 +191,30 @@ export const read = (config: string): Effect.Effect<ConfigTree, never, FileSyste
         return Effect.void
       })
     )
-    return { root, files, unreadable, problems }
+    return { tree: { root, files, unreadable, problems }, stamps }
+  })
+
+/**
+ * Reads every `*.toml` below a folder. Names that begin with a dot are passed over; links are followed.
+ *
+ * **Details** A file is at most 1 MiB of UTF-8, with or without a byte order mark, with either line ending. There
+ * are at most 2,000 files and 16 levels. What cannot be read is a problem, and the rest is read all the same.
+ *
+ * The files belong together: the folder is read until it is twice the same, so that what is given was there at one
+ * moment. After ten readings, or two seconds, the last one counts.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const read = (config: string): Effect.Effect<ConfigTree, never, FileSystem.FileSystem | Path.Path> =>
+  Effect.gen(function* () {
+    const start = yield* Clock.currentTimeMillis
+    let last = yield* readOnce(config)
+    for (let readings = 1; readings < maxReadings; readings++) {
+      const next = yield* readOnce(config)
+      if (Equal.equals(last, next)) break
+      last = next
+      if ((yield* Clock.currentTimeMillis) - start >= maxMillis) break
+    }
+    return last.tree
   })

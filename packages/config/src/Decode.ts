@@ -70,10 +70,42 @@ const findings = (
   }
 }
 
-const quote = (text: string): string => {
-  const shown = text.replace(/\/\/[^/?#@\s]*@/g, "//***@")
-  return JSON.stringify(shown.length > 60 ? `${shown.slice(0, 60)}...` : shown)
+/** Characters that a terminal acts on and `JSON.stringify` leaves as they are. */
+const control = /[\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069]/g
+
+const maskedQuery = (query: string): string =>
+  query
+    .split("&")
+    .map((part) => (part === "" ? "" : part.includes("=") ? part.replace(/=[\s\S]*$/, "=***") : "***"))
+    .join("&")
+
+/** An address without its user, password, the values of its query and its fragment. */
+const maskedAddress = (address: string): string => {
+  const [, scheme = "", rest = ""] = /^([A-Za-z][\w+.-]*:\/\/)?([\s\S]*)$/.exec(address) ?? []
+  // A password may hold what ends a host; a colon that no port follows says that there is one.
+  const bare = rest.replace(/^[^/?#]*@|^[^/?#]*:(?!\d*(?:[/?#]|$))[\s\S]*@/, "***@")
+  const [, before = "", query, fragment] = /^([^?#]*)(?:\?([^#]*))?(?:#([\s\S]*))?$/.exec(bare) ?? []
+  return `${scheme}${before}${query === undefined ? "" : `?${maskedQuery(query)}`}${fragment === undefined ? "" : "#***"}`
 }
+
+/**
+ * Text without the secrets of addresses in it: user, password, values of a query, fragment. With `isAddress` the
+ * whole text is one, also where it has no scheme.
+ *
+ * @since 0.1.0
+ * @category getters
+ */
+export const masked = (text: string, isAddress = false): string =>
+  isAddress ? maskedAddress(text) : text.replace(/[A-Za-z][\w+.-]*:\/\/\S*/g, maskedAddress)
+
+const quote = (text: string, isAddress = false): string => {
+  const shown = masked(text, isAddress)
+  const escaped = (char: string): string => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`
+  return JSON.stringify(shown.length > 60 ? `${shown.slice(0, 60)}...` : shown).replace(control, escaped)
+}
+
+/** Keys that hold an address now, or did in older files. */
+const isAddress = (path: Origin.Path): boolean => /(url|endpoint|address|api_base)$/i.test(String(path.at(-1)))
 
 /**
  * Says what stands somewhere without giving a secret away.
@@ -93,11 +125,24 @@ export const describe = (node: Tree.Node, path: Origin.Path): string => {
       const value = Tree.valueOf(node)
       const kind = value instanceof Date ? "date" : typeof value === "string" ? "text" : typeof value
       if (Tree.isSecret(path)) return `a ${kind} that is not shown`
-      if (node.written !== undefined) return quote(node.written)
+      if (node.written !== undefined) return quote(node.written, isAddress(path))
       if (value instanceof Date) return `the date ${value.toISOString()}`
-      return typeof value === "string" ? quote(value) : String(value)
+      return typeof value === "string" ? quote(value, isAddress(path)) : String(value)
     }
   }
+}
+
+/**
+ * A name for a message that refuses it: `name` as it is, in quotes, or what the file says when it came from a
+ * variable, which may hold a secret.
+ *
+ * @since 0.1.0
+ * @category getters
+ */
+export const quoted = (tree: Tree.Table, path: Origin.Path, name: string): string => {
+  const node = Tree.get(tree, path)
+  if (node?._tag !== "Leaf") return quote(name)
+  return Tree.isSecret(path) || node.fromVariable ? describe(node, path) : quote(name)
 }
 
 const toProblem = (tree: Tree.Table, base: Origin.Path, finding: Finding): Problem.Problem => {

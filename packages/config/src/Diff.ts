@@ -5,6 +5,7 @@
  */
 import * as Equal from "effect/Equal"
 import * as Decode from "./Decode.ts"
+import * as Listing from "./Listing.ts"
 import * as Origin from "./Origin.ts"
 import type * as Tree from "./Tree.ts"
 
@@ -55,10 +56,12 @@ const isSame = (a: Tree.Node, b: Tree.Node): boolean => {
   }
 }
 
-const show = (node: Tree.Node, path: Origin.Path): string =>
-  node._tag === "List"
-    ? `[${node.items.map((item, i) => show(item, [...path, i])).join(", ")}]`
-    : Decode.describe(node, path)
+const show = (node: Tree.Node, path: Origin.Path): string => {
+  if (node._tag === "List") return `[${node.items.map((item, i) => show(item, [...path, i])).join(", ")}]`
+  // A key that is not known may be that of a credential, misspelt.
+  const isOpen = node._tag !== "Leaf" || Listing.keyOf(path) !== undefined
+  return isOpen ? Decode.describe(node, path) : "a value that is not shown"
+}
 
 /**
  * The changes from one tree to another, in the order of their paths.

@@ -30,14 +30,19 @@ const toMillis = (input: string | number): number | undefined => {
 /** Text with a unit, and the same without zero. */
 const timeText = "^\\s*\\d+(\\.\\d+)?\\s*(ms|s|m|h)\\s*$"
 const timeTextAboveZero = "^\\s*(\\d*[1-9]\\d*(\\.\\d+)?|\\d+\\.\\d*[1-9]\\d*)\\s*(ms|s|m|h)\\s*$"
+/** The same from a millisecond on; an editor lets hours and minutes below that pass. */
+const timeTextFromOneMilli =
+  "^\\s*(0*[1-9]\\d*(\\.\\d+)?\\s*(ms|s|m|h)|0+\\.(\\d{0,2}[1-9]\\d*\\s*s|\\d*[1-9]\\d*\\s*(m|h)))\\s*$"
 
 const time = (
   expected: string,
   isAllowed: (millis: number) => boolean,
   kind: string,
-  stated: { readonly pattern: string; readonly minimum?: 0; readonly exclusiveMinimum?: 0 }
+  stated: { readonly pattern: string; readonly minimum?: 0 | 0.001; readonly exclusiveMinimum?: 0 }
 ) =>
   Schema.Union([Schema.Number, Schema.String]).pipe(
+    // A key that is missing is reported by what a file states.
+    Schema.annotate({ expected }),
     Schema.decodeTo(
       Schema.Number,
       SchemaTransformation.transformEffect<number, string | number>({
@@ -82,6 +87,19 @@ export const secondsOrZero = time(
   (millis) => millis >= 0,
   "time",
   { pattern: timeText, minimum: 0 }
+)
+
+/**
+ * A length of time that a timer can tell, decoded to milliseconds.
+ *
+ * @since 0.1.0
+ * @category schemas
+ */
+export const secondsFromOneMilli = time(
+  'seconds from 0.001 (at most 24 days), or text such as "30s", "500ms", "5m", "1h"',
+  (millis) => millis >= 1,
+  "time, at least 1 ms",
+  { pattern: timeTextFromOneMilli, minimum: 0.001 }
 )
 
 const number = (expected: string, isAllowed: (n: number) => boolean, stated: Readonly<Record<string, unknown>>) =>

@@ -50,31 +50,40 @@ export interface Table {
 }
 
 /**
+ * What a reader is told of a key beside what may stand at it. `whenAbsent` is its default as a file would state it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Facts {
+  readonly whenAbsent: unknown
+  readonly unit: string | undefined
+  readonly description: string
+  readonly since: string
+}
+
+/**
  * Keys of a table that are names. Without a pattern any name is allowed.
  *
  * @since 0.1.0
  * @category models
  */
-export interface Rest {
+export interface Rest extends Facts {
   readonly label: string
   readonly pattern: string | undefined
   readonly value: Value
 }
 
 /**
- * A key of a table. `whenAbsent` is its default as a file would state it.
+ * A key of a table.
  *
  * @since 0.1.0
  * @category models
  */
-export interface Key {
+export interface Key extends Facts {
   readonly name: string
   readonly value: Value
   readonly isRequired: boolean
-  readonly whenAbsent: unknown
-  readonly unit: string | undefined
-  readonly description: string
-  readonly since: string
 }
 
 /**
@@ -164,12 +173,19 @@ const literals = (ast: SchemaAST.AST): ReadonlyArray<string> | undefined => {
   return values.length === parts.length ? values : undefined
 }
 
+const factsOf = (ast: SchemaAST.AST): Facts => ({
+  whenAbsent: annotation<unknown>(ast, "whenAbsent"),
+  unit: annotation<string>(ast, "unit"),
+  description: annotation<string>(ast, "description") ?? "",
+  since: annotation<string>(ast, "since") ?? ""
+})
+
 const restOf = (ast: SchemaAST.Objects, path: string): Rest | undefined => {
   const [signature] = ast.indexSignatures
   if (signature === undefined || SchemaAST.isNever(signature.type)) return undefined
   const label = annotation<string>(signature.parameter, "label") ?? "NAME"
   const pattern = annotation<{ readonly pattern?: string }>(signature.parameter, "stated")?.pattern
-  return { label, pattern, value: valueOf(signature.type, `${path}.${label}`) }
+  return { label, pattern, value: valueOf(signature.type, `${path}.${label}`), ...factsOf(signature.type) }
 }
 
 const keysOf = (ast: SchemaAST.Objects, path: string): ReadonlyArray<Key> => {
@@ -181,10 +197,7 @@ const keysOf = (ast: SchemaAST.Objects, path: string): ReadonlyArray<Key> => {
     name: String(name),
     value: valueOf(type, `${path}.${String(name)}`),
     isRequired: !isOptional(name),
-    whenAbsent: annotation<unknown>(type, "whenAbsent"),
-    unit: annotation<string>(type, "unit"),
-    description: annotation<string>(type, "description") ?? "",
-    since: annotation<string>(type, "since") ?? ""
+    ...factsOf(type)
   }))
 }
 

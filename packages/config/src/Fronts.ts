@@ -5,6 +5,7 @@
  */
 import * as Nearest from "@echelon/core/Nearest"
 import type * as Plan from "@echelon/core/Plan"
+import * as Decode from "./Decode.ts"
 import type * as Instances from "./Instances.ts"
 import * as Names from "./Names.ts"
 import type * as PoolFile from "./PoolFile.ts"
@@ -53,7 +54,7 @@ export const pool = (
   const at = [...path, "task_groups"]
   file.task_groups.forEach((group, i) => {
     if (groups.includes(group)) return
-    const message = `unknown task group "${group}"; ${Nearest.hint(group, groups)}`
+    const message = `unknown task group ${Decode.quoted(tree, [...at, i], group)}; ${Nearest.hint(group, groups)}`
     report(Problem.error("reference", Tree.originOf(tree, [...at, i]), at, message))
   })
   return {
@@ -114,7 +115,7 @@ export const wrapper = (
   }
   if (!targets.includes(target)) {
     const what = isPool ? "pool" : "task group"
-    const message = `unknown ${what} "${target}"; ${Nearest.hint(target, targets)}`
+    const message = `unknown ${what} ${Decode.quoted(tree, at, target)}; ${Nearest.hint(target, targets)}`
     report(Problem.error("reference", Tree.originOf(tree, at), at, message))
   }
   return {

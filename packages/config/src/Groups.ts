@@ -5,6 +5,7 @@
  */
 import * as Nearest from "@echelon/core/Nearest"
 import type * as Plan from "@echelon/core/Plan"
+import * as Decode from "./Decode.ts"
 import type * as GroupFile from "./GroupFile.ts"
 import type * as Instances from "./Instances.ts"
 import * as Problem from "./Problem.ts"
@@ -64,7 +65,7 @@ export const make = (
         const found = meaning.get(name)
         if (found === undefined && !failed.providers.some((provider) => name.startsWith(`${provider}-`))) {
           const origin = Tree.originOf(tree, [...at, "models", i])
-          const message = `unknown instance "${name}"; ${Nearest.hint(name, [...meaning.keys()])}`
+          const message = `unknown instance ${Decode.quoted(tree, [...at, "models", i], name)}; ${Nearest.hint(name, [...meaning.keys()])}`
           report(Problem.error("reference", origin, [...at, "models"], message))
         }
         return found ?? []
@@ -137,7 +138,7 @@ export const make = (
       stated.fallback_groups?.flatMap((target, i) => {
         const found = targets.get(target)
         if (found === undefined && !failed.groups.some((group) => target.startsWith(`${group}.`))) {
-          const message = `unknown group or echelon "${target}"; ${Nearest.hint(target, [...targets.keys()])}`
+          const message = `unknown group or echelon ${Decode.quoted(tree, [...at, i], target)}; ${Nearest.hint(target, [...targets.keys()])}`
           report(Problem.error("reference", Tree.originOf(tree, [...at, i]), at, message))
         }
         return found ?? []

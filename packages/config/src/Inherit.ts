@@ -21,6 +21,22 @@ const resolvePath = (from: string, to: string): string => {
   return segments.join("/")
 }
 
+const partsOf = (path: string): { readonly folder: string; readonly name: string } => {
+  const slash = path.lastIndexOf("/")
+  return { folder: path.slice(0, slash + 1), name: path.slice(slash + 1).replace(/\.toml$/, "") }
+}
+
+/** The file that was meant: of a like name in the same folder, or of the same name in another. Never the child. */
+const nearest = (missing: string, child: string, files: Iterable<string>): string | undefined => {
+  const wanted = partsOf(missing)
+  const others = [...files].filter((file) => file !== child).map((file) => ({ file, ...partsOf(file) }))
+  const beside = others.filter(({ folder }) => folder === wanted.folder)
+  const [like] = wanted.name.length < 3 ? [] : Nearest.find(wanted.name, new Set(beside.map(({ name }) => name)))
+  const found =
+    like === undefined ? others.find(({ name }) => name === wanted.name) : beside.find(({ name }) => name === like)
+  return found?.file
+}
+
 interface Parent {
   readonly path: string
   readonly origin: Origin.Origin
@@ -94,7 +110,7 @@ export const resolve = (
       const node = files.get(parent.path)
       if (node === undefined) {
         if (unreadable.has(parent.path)) continue
-        const hint = Nearest.find(parent.path, files.keys())[0]
+        const hint = nearest(parent.path, file, files.keys())
         const message = `no such file: ${through.join(" -> ")}${hint === undefined ? "" : `; did you mean "${hint}"?`}`
         report(`${file}\n${parent.path}`, parent, keyOf(file), message)
         continue

@@ -11,6 +11,7 @@ import * as Nearest from "@echelon/core/Nearest"
 import type * as Plan from "@echelon/core/Plan"
 import type * as Usage from "@echelon/core/Usage"
 import * as Redacted from "effect/Redacted"
+import * as Decode from "./Decode.ts"
 import * as Names from "./Names.ts"
 import type * as Origin from "./Origin.ts"
 import * as Problem from "./Problem.ts"
@@ -49,11 +50,16 @@ export interface Instances {
 
 interface Slot {
   readonly name: string
+  /** The name as a message shows it. */
+  readonly shown: string
   readonly weight: number
   readonly key:
     | { readonly _tag: "Key"; readonly value: Redacted.Redacted | undefined }
     | { readonly _tag: "Unset"; readonly variable: string }
 }
+
+/** A name to be put into another one. */
+const bareName = (quoted: string): string => quoted.replace(/^"|"$/g, "")
 
 /** An empty text means that there is no credential. */
 const given = (key: Redacted.Redacted | undefined): Slot["key"] => ({
@@ -77,6 +83,7 @@ const slotsOf = (
   const { tree, variables } = resolved
   const keyPath = [...path, "api_key"]
   const stated = Tree.get(tree, keyPath)
+  const shownKind = Decode.quoted(tree, [...path, "kind"], file.kind)
   if (file.credentials.length > 0) {
     if (stated !== undefined) {
       const message = "stated beside [[credentials]]; state one of the two"
@@ -85,30 +92,31 @@ const slotsOf = (
     const seen = new Set<string>()
     return file.credentials.map((credential, i) => {
       const at = [...path, "credentials", i]
+      const shown = Decode.quoted(tree, [...at, "name"], credential.name)
       if (seen.has(credential.name)) {
-        const message = `two credentials of this provider are named "${credential.name}"`
+        const message = `two credentials of this provider are named ${shown}`
         report(Problem.error("duplicate", Tree.originOf(tree, [...at, "name"]), [...at, "name"], message))
       }
       seen.add(credential.name)
       const key = keyAt(tree, [...at, "api_key"], credential.api_key)
       if (kind?.needsKey === true && key._tag === "Key" && key.value === undefined) {
-        const message = `missing; the kind "${file.kind}" needs a credential`
+        const message = `missing; the kind ${shownKind} needs a credential`
         report(Problem.error("missing_key", Tree.originOf(tree, at), [...at, "api_key"], message))
       }
-      return { name: credential.name, weight: credential.weight, key }
+      return { name: credential.name, shown: bareName(shown), weight: credential.weight, key }
     })
   }
-  if (stated !== undefined) return [{ name: "", weight: 1, key: keyAt(tree, keyPath, file.api_key) }]
+  if (stated !== undefined) return [{ name: "", shown: "", weight: 1, key: keyAt(tree, keyPath, file.api_key) }]
   const variable = kind?.keyVariable
   const found = variable === undefined ? undefined : Template.lookup(variables, variable)
-  if (found !== undefined) return [{ name: "", weight: 1, key: given(Redacted.make(found)) }]
-  if (kind?.needsKey !== true) return [{ name: "", weight: 1, key: given(undefined) }]
+  if (found !== undefined) return [{ name: "", shown: "", weight: 1, key: given(Redacted.make(found)) }]
+  if (kind?.needsKey !== true) return [{ name: "", shown: "", weight: 1, key: given(undefined) }]
   if (variable !== undefined) {
     const message = `the variable ${variable} is not set, so the instances of this credential are disabled`
     report(Problem.warning("credential", Tree.originOf(tree, path), keyPath, message))
-    return [{ name: "", weight: 1, key: { _tag: "Unset", variable } }]
+    return [{ name: "", shown: "", weight: 1, key: { _tag: "Unset", variable } }]
   }
-  const message = `missing; the kind "${file.kind}" needs a credential`
+  const message = `missing; the kind ${shownKind} needs a credential`
   report(Problem.error("missing_key", Tree.originOf(tree, path), keyPath, message))
   return []
 }
@@ -183,18 +191,21 @@ export const make = (
     const { file, name, path } = entity
     const kinds = catalogue.kinds
     const kind = kinds !== undefined && Object.hasOwn(kinds, file.kind) ? kinds[file.kind] : undefined
+    const shownKind = Decode.quoted(tree, [...path, "kind"], file.kind)
+    const shownName = bareName(Decode.quoted(tree, [...path, "name"], name))
     if (kinds !== undefined && kind === undefined) {
-      const message = `unknown kind "${file.kind}"; ${Nearest.hint(file.kind, Object.keys(kinds))}`
+      const message = `unknown kind ${shownKind}; ${Nearest.hint(file.kind, Object.keys(kinds))}`
       report(Problem.error("kind", Tree.originOf(tree, [...path, "kind"]), [...path, "kind"], message))
     }
     if (kind?.needsBaseUrl === true && file.base_url === undefined) {
-      const message = `missing; the kind "${file.kind}" has no address of its own`
+      const message = `missing; the kind ${shownKind} has no address of its own`
       report(Problem.error("missing_key", Tree.originOf(tree, path), [...path, "base_url"], message))
     }
     const aliases = Object.keys(file.models)
     if (file.default_model !== undefined && !aliases.includes(file.default_model)) {
       const at = [...path, "default_model"]
-      const message = `unknown model "${file.default_model}"; ${Nearest.hint(file.default_model, aliases)}`
+      const shown = Decode.quoted(tree, at, file.default_model)
+      const message = `unknown model ${shown}; ${Nearest.hint(file.default_model, aliases)}`
       report(Problem.error("reference", Tree.originOf(tree, at), at, message))
     }
     const slots = slotsOf(entity, kind, resolved, report)
@@ -246,7 +257,9 @@ export const make = (
       for (const slot of slots) {
         const instance = slot.name === "" ? bare : `${bare}@${slot.name}`
         if (live.has(instance) || disabled.has(instance)) {
-          const message = `another provider already has an instance named "${instance}"`
+          // The parts of the name, each as its file says it.
+          const shown = slot.name === "" ? `${shownName}-${alias}` : `${shownName}-${alias}@${slot.shown}`
+          const message = `another provider already has an instance named "${shown}"`
           report(Problem.error("duplicate", Tree.originOf(tree, at), at, message))
           continue
         }

@@ -51,7 +51,7 @@ const outline = (): FileSchemas.Table => {
   for (const file of FileSchemas.all) {
     const value = FileSchemas.outline(file, { isFile: false })
     if (file.section === undefined) outer.push(...value.keys)
-    else sections.push(key(file.section, table([], { label: "NAME", pattern: undefined, value })))
+    else sections.push(key(file.section, table([], { ...key("NAME", value), label: "NAME", pattern: undefined })))
   }
   return table([...outer, key("llms", table(sections))])
 }
@@ -61,7 +61,9 @@ const step = (value: FileSchemas.Value | undefined, segment: string | number): F
   switch (value?._tag) {
     case "Table": {
       const named = value.keys.find(({ name }) => name === segment)
-      return named ?? (value.rest === undefined ? undefined : key(String(segment), value.rest.value))
+      return (
+        named ?? (value.rest === undefined ? undefined : { ...value.rest, name: String(segment), isRequired: false })
+      )
     }
     case "List":
       return typeof segment === "number" ? key("", value.items) : undefined
@@ -83,8 +85,9 @@ export const keyOf = (path: Origin.Path): FileSchemas.Key | undefined =>
 
 const isTime = /^\d+(\.\d+)?\s*(ms|s|m|h)$/
 
-const shownLeaf = (leaf: Tree.Leaf, path: Origin.Path): string => {
-  if (Tree.isSecret(path)) return "(not shown)"
+const shownLeaf = (leaf: Tree.Leaf, path: Origin.Path, known: FileSchemas.Key | undefined): string => {
+  // A key that is not known may be that of a credential, misspelt.
+  if (Tree.isSecret(path) || known === undefined) return "(not shown)"
   const { fromVariable, written } = leaf
   const value = Tree.valueOf(leaf)
   const text = Decode.describe(leaf, path)
@@ -95,14 +98,14 @@ const shownLeaf = (leaf: Tree.Leaf, path: Origin.Path): string => {
   return written === undefined || written === value ? value : `${value}, written ${text}`
 }
 
-const shown = (node: Tree.Node, path: Origin.Path): string => {
+const shown = (node: Tree.Node, path: Origin.Path, known: FileSchemas.Key | undefined): string => {
   switch (node._tag) {
     case "Leaf":
-      return shownLeaf(node, path)
+      return shownLeaf(node, path, known)
     case "Unset":
       return `(the variable ${node.variable} is not set)`
     case "List":
-      return `[${node.items.map((item, i) => shown(item, [...path, i])).join(", ")}]`
+      return `[${node.items.map((item, i) => shown(item, [...path, i], step(known?.value, i))).join(", ")}]`
     case "Table":
       return "(a table)"
   }
@@ -136,7 +139,7 @@ const collect = (
     return [...all.filter(isOwn), ...all.filter((entry) => !isOwn(entry))]
   }
   if (node._tag === "List" && isTables(node)) return node.items.flatMap((item, i) => below(i, item))
-  return [{ path, value: shown(node, path), origin: node.origin }]
+  return [{ path, value: shown(node, path, known), origin: node.origin }]
 }
 
 /**
@@ -206,7 +209,7 @@ export const layers = (input: Resolve.Input, path: Origin.Path): ReadonlyArray<E
   while (next !== undefined) {
     const node = Tree.get(Resolve.resolve(next).tree, path)
     if (node === undefined) break
-    found.push({ path, value: shown(node, path), origin: node.origin })
+    found.push({ path, value: shown(node, path, keyOf(path)), origin: node.origin })
     next = without(next, node.origin)
   }
   return [...found, ...collect(undefined, keyOf(path), path)]
@@ -254,13 +257,18 @@ export const parsePath = (tree: Tree.Table, text: string): Result.Result<Origin.
               .slice(0, count)
               .map((one) => one.text)
               .join(".")
-      if (!known.includes(joined)) continue
-      path = [...path, joined]
+      // An item may be named as variables name it: `models.0`.
+      const index = node?._tag === "List" && /^\d+$/.test(String(joined)) ? Number(joined) : joined
+      if (!known.includes(index)) continue
+      path = [...path, index]
       taken = count
     }
     if (taken === 0) {
       const wanted = String(left[0]?.text)
       const where = path.length === 0 ? "the configuration" : Origin.formatPath(path)
+      if (node?._tag === "Leaf" && typeof left[0]?.text === "number") {
+        return Result.fail(`${where} is one value, with no items of its own; leave [${wanted}] away`)
+      }
       return Result.fail(`there is no "${wanted}" in ${where}; ${Nearest.hint(wanted, known.map(String))}`)
     }
     left = left.slice(taken)

@@ -149,7 +149,7 @@ const changesOf = (
       const number = scaled ? Number((Number(stated.value) * found.factor).toPrecision(12)) : stated.value
       const single = found.path.at(-1) === "task_groups" && typeof number === "string" ? [number] : number
       const named = found.path.at(-1) === "kind" && typeof single === "string" ? kindName(single) : single
-      const value = OlderKeys.valueAt(found.path, named)
+      const value = OlderKeys.itemsAt(found.path, OlderKeys.valueAt(found.path, named))
       const changed = moved || found.path.join("\n") !== path.join("\n") || value !== stated.value
       const note = scaled ? "as seconds" : undefined
       return [{ stated, path: found.path, value, changed, note }]
@@ -237,6 +237,10 @@ const concealed = (
   ]
 }
 
+/** An address without what may be secret in it; any other value as it is. */
+const bared = (path: ReadonlyArray<string>, value: unknown): unknown =>
+  path.at(-1) === "base_url" && typeof value === "string" ? OlderKeys.bareAddress(value) : value
+
 const hasSecret = (plan: Plan): boolean =>
   plan.changes.some(({ path, value }) => {
     const look = (at: ReadonlyArray<string | number>, one: unknown): boolean =>
@@ -245,7 +249,7 @@ const hasSecret = (plan: Plan): boolean =>
         : Source.isTable(one)
           ? Object.entries(one).some(([key, item]) => look([...at, key], item))
           : Tree.isSecret(at) && !isReference(one)
-    return look(path, value)
+    return look(path, value) || bared(path, value) !== value
   })
 
 /** Clients became instances by other names where theirs were taken; groups name them by the new ones. */
@@ -271,11 +275,13 @@ const write = (
       tree.ledger.mark(stated, { outcome: "lost", note: "another key says the same, and was taken", todo: "nothing" })
       continue
     }
-    const [open, hidden] = concealed(tree, file.name, path, instanceNames(path, value, names))
+    const address = bared(path, value)
+    const left = address === value ? undefined : OlderKeys.bareAddressNote
+    const [open, hidden] = concealed(tree, file.name, path, instanceNames(path, address, names))
     const written = MigrateTree.valueOf(open, (text) => text)
-    const notes = [note, hidden ? "the secret was not copied" : undefined].filter((one) => one !== undefined)
+    const notes = [note, left, hidden ? "the secret was not copied" : undefined].filter((one) => one !== undefined)
     const approximated = notes.length === 0 ? undefined : notes.join("; ")
-    const plain = !changed && !hidden
+    const plain = !changed && !hidden && left === undefined
     if (tree.set(file, { at: path, value: written, from: [stated], approximated, plain })) taken.add(keyOf(change))
   }
   if (kind !== undefined) tree.set(file, { at: ["kind"], value: kind, from: [], comment: "by the provider's name" })

@@ -158,13 +158,12 @@ export const migrate = (
   const providers: Array<MigrateTree.Setting> = []
   const base = text(names.baseUrl)
   if (base !== undefined) {
-    const bare = !/^https?:\/\/[^/?#]*@/.test(base[0])
-    const value = bare ? base[0] : base[0].replace(/\/\/[^/?#]*@/, "//")
+    const value = OlderKeys.bareAddress(base[0])
     providers.push({
       at: ["base_url"],
       value,
       from: [base[1]],
-      approximated: bare ? undefined : "user and password were left out"
+      approximated: value === base[0] ? undefined : OlderKeys.bareAddressNote
     })
   } else if (found.baseUrl !== undefined) providers.push({ at: ["base_url"], value: found.baseUrl, from: [] })
   const key = text(names.apiKey)

@@ -6,6 +6,7 @@
  *
  * @since 0.1.0
  */
+import * as MigrateSource from "./MigrateSource.ts"
 import * as MigrateTree from "./MigrateTree.ts"
 
 type Renames = Readonly<Record<string, string>>
@@ -278,4 +279,63 @@ export const find = (kind: MigrateTree.Kind, path: ReadonlyArray<string>): Found
 export const valueAt = (path: ReadonlyArray<string>, value: unknown): unknown => {
   const table = values[path.at(-1) ?? ""]
   return typeof value === "string" && table !== undefined && Object.hasOwn(table, value) ? table[value] : value
+}
+
+const itemKeys = all("api_key", "key", "token")
+
+/**
+ * The tables of a list with the names that their keys have now. A key that stands at its place already wins.
+ *
+ * @since 0.1.0
+ * @category getters
+ */
+export const itemsAt = (path: ReadonlyArray<string>, value: unknown): unknown => {
+  if (!Array.isArray(value)) return value
+  const isCredentials = path.at(-1) === "credentials"
+  let changed = false
+  const items = value.map((item) => {
+    if (!MigrateSource.isTable(item)) return item
+    const renamed: Record<string, unknown> = Object.create(null)
+    for (const [key, inner] of Object.entries(item)) {
+      const plain = snake(key)
+      const now = (isCredentials ? itemKeys[plain] : undefined) ?? plain
+      if (now === key) renamed[now] = inner
+      else {
+        changed = true
+        if (!Object.hasOwn(item, now) && !Object.hasOwn(renamed, now)) renamed[now] = inner
+      }
+    }
+    return renamed
+  })
+  return changed ? items : value
+}
+
+/**
+ * What is said where an address was carried over without parts of it.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const bareAddressNote = "user, password, query and fragment were left out: they may be secret"
+
+/**
+ * An address without user, password, query and fragment. Variables in what is left stay as they are.
+ *
+ * @since 0.1.0
+ * @category getters
+ */
+export const bareAddress = (text: string): string => {
+  const variables: Array<string> = []
+  // A variable may hold any of the characters that part an address.
+  const plain = text.replace(/\$\{[^}]*\}/g, (variable) => {
+    const [, start, address = ""] = /^(\$\{\w+:-)(.*)\}$/s.exec(variable) ?? []
+    return `\ue000${variables.push(start === undefined ? variable : `${start}${bareAddress(address)}}`) - 1}\ue000`
+  })
+  return (
+    plain
+      // A password may hold what ends a host; a colon that no port follows says that there is one.
+      .replace(/^(\w+:\/\/)(?:[^/?#]*@|[^/?#]*:(?![\d\ue000]*(?:[/?#]|$)).*@)/s, "$1")
+      .replace(/[?#].*$/s, "")
+      .replace(/\ue000(\d+)\ue000/g, (_, i: string) => variables[Number(i)] ?? "")
+  )
 }

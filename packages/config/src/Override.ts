@@ -3,7 +3,8 @@
  *
  * Two underscores part the keys. A key is matched without regard to case, and `_` also stands for `-` and `.`
  * when only one key fits; the key that fits exactly comes first. The value is taken as it is: nothing in it is
- * expanded. A variable that is set to nothing counts as not set.
+ * expanded. A variable that is set to nothing counts as not set, with a warning; two that mean the same key are an
+ * error.
  *
  * @since 0.1.0
  */
@@ -68,16 +69,31 @@ export const apply = (
   variables: Template.Variables
 ): { readonly tree: Tree.Table; readonly problems: ReadonlyArray<Problem.Problem> } => {
   const problems: Array<Problem.Problem> = []
+  const setBy = new Map<string, string>()
   let overridden = tree
   for (const name of Object.keys(variables).sort()) {
-    const value = name.startsWith(prefix) ? Template.lookup(variables, name) : undefined
-    if (value === undefined) continue
+    if (!name.startsWith(prefix)) continue
     const origin = Origin.variable(name)
-    const matched = match(overridden, name.slice(prefix.length).split("__"))
+    const segments = name.slice(prefix.length).split("__")
+    const value = Template.lookup(variables, name)
+    const matched = match(overridden, segments)
+    if (value === undefined) {
+      if (variables[name] !== "") continue
+      const message = "this variable is set to nothing, so it overrides nothing; unset it, or give it a value"
+      problems.push(Problem.warning("override", origin, matched.path, message))
+      continue
+    }
     if (matched._tag === "Refused") {
       problems.push(Problem.error("override", origin, matched.path, matched.message))
       continue
     }
+    const id = Origin.pathKey(matched.path)
+    const other = setBy.get(id)
+    if (other !== undefined) {
+      problems.push(Problem.error("override", origin, matched.path, `${other} sets the same key; unset one of them`))
+      continue
+    }
+    setBy.set(id, name)
     const next = Tree.set(
       overridden,
       matched.path,

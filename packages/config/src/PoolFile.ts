@@ -133,7 +133,7 @@ export const PoolFile = Schema.Struct({
           Field.section(
             {
               limit: Field.required(Field.measured("requests", Field.int(1)), "requests in any window"),
-              window: Field.required(Field.seconds, "length of the window")
+              window: Field.required(Field.secondsFromOneMilli, "length of the window")
             },
             "a window that slides"
           ),

@@ -54,7 +54,15 @@ export const Model = Schema.Struct({
   concurrency_limit: Field.optional(Field.measured("requests", Field.int(1)), "requests at a time")
 }).annotate({ expected: "a table" })
 
-const secrets = Schema.Record(Field.keyed("NAME"), Field.secret).annotate({ expected: "a table of texts" })
+const secrets = (description: string) =>
+  Schema.Record(Field.keyed("NAME"), Field.required(Field.secret, description)).annotate({
+    expected: "a table of texts"
+  })
+
+/** Which kinds there are is what providers know; a file is checked without them. */
+const kind = Field.name.annotate({
+  expected: 'the kind of provider, "openai" or "openai-compatible" for example; the configuration reference has all'
+})
 
 /**
  * A provider's file.
@@ -64,14 +72,14 @@ const secrets = Schema.Record(Field.keyed("NAME"), Field.secret).annotate({ expe
  */
 export const ProviderFile = Schema.Struct({
   ...Field.anyFile,
-  kind: Field.required(Field.name, "which API it speaks, and where: a row of the provider table"),
+  kind: Field.required(kind, "which API it speaks, and where: a row of the provider table"),
   base_url: Field.optional(Field.url, "where requests go; the kind's own address when absent"),
   api_key: Field.optional(
     Field.secret,
     "the credential; the variable of the kind when absent, OPENAI_API_KEY for example"
   ),
-  headers: Field.or(secrets, {}, "sent with every request"),
-  query: Field.or(secrets, {}, "added to every request's address"),
+  headers: Field.or(secrets("the value of the header of that name"), {}, "sent with every request"),
+  query: Field.or(secrets("the value of the parameter of that name"), {}, "added to every request's address"),
   credentials: Field.or(
     Schema.Array(Credential).annotate({ expected: "a list of tables ([[credentials]])" }),
     [],

@@ -76,7 +76,7 @@ const rowsOf = (id: string, table: FileSchemas.Table, options: Options): string 
   const named =
     table.rest === undefined || tableOf(table.rest.value) !== undefined
       ? []
-      : [`| <a id="${id}.${table.rest.label}"></a>\`${table.rest.label}\` | ${cell(table.rest.value.kind)} | | – | | |`]
+      : [row(`${id}.${table.rest.label}`, { ...table.rest, name: table.rest.label, isRequired: false }, options)]
   const rows = [...own, ...named]
   if (rows.length > 0) return `\n${columns}\n${rows.join("\n")}\n`
   return table.keys.length > 0 ? "" : "\nThis table has no keys yet.\n"

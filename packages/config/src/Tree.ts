@@ -113,18 +113,39 @@ export const table = (entries: Iterable<readonly [string, Node]>, origin: Origin
   replaces: false
 })
 
-const secretKey = /(api_?key|secret|password|authorization)$/i
+const secretKey = /(api[_-]?key|secret|password|passwd|authorization)$|(^|[_-])(key|token|auth|credential)$/i
 
 /**
- * Whether the value at a path may be secret: a credential, or anything in `headers` or `query`.
+ * The segments that say what is stated: not the names that files and models have been given, unless a list or a
+ * value stands there where the table of that name should be.
+ */
+const keysOf = (path: Origin.Path): Origin.Path =>
+  path.filter((_, i) => {
+    const isName = (path[0] === "llms" && i === 2) || path[i - 1] === "models"
+    return !(isName && typeof path[i + 1] === "string")
+  })
+
+/** Within `[[credentials]]`, and where a value stands instead of them. */
+const isCredential = (path: Origin.Path): boolean => {
+  const at = path.indexOf("credentials")
+  if (at < 0) return false
+  const below = path.slice(at + 1)
+  const key = typeof below[0] === "number" ? below.slice(1) : below
+  return !(key.length === 1 && (key[0] === "name" || key[0] === "weight"))
+}
+
+/**
+ * Whether the value at a path may be secret: a credential, `headers` and `query`, and anything below them, of
+ * whatever type it is. The `name` and `weight` of a credential are not.
  *
  * @since 0.1.0
  * @category guards
  */
 export const isSecret = (path: Origin.Path): boolean => {
-  const last = path.at(-1)
-  if (typeof last === "string" && secretKey.test(last)) return true
-  return path.slice(0, -1).some((segment) => segment === "headers" || segment === "query")
+  const keys = keysOf(path)
+  const isNamed = (key: string | number): boolean =>
+    typeof key === "string" && (/^(headers|query)$/i.test(key) || secretKey.test(key))
+  return keys.some(isNamed) || isCredential(keys)
 }
 
 /**
@@ -196,7 +217,7 @@ export const mergeTables = (weaker: Table, stronger: Table): Table => {
 
 /**
  * Replaces what stands at a path, making the tables on the way. An index beyond a list, or a key below a value,
- * gives `undefined`.
+ * gives `undefined`. A list whose item is replaced has the item's origin.
  *
  * @since 0.1.0
  * @category combinators
@@ -207,7 +228,9 @@ export const set = (self: Node | undefined, path: Origin.Path, node: Node): Node
   if (typeof segment === "number") {
     if (self?._tag !== "List" || segment >= self.items.length) return undefined
     const item = set(self.items[segment], rest, node)
-    return item === undefined ? undefined : { ...self, items: self.items.with(segment, item) }
+    if (item === undefined) return undefined
+    // A list of values is one value to a reader, and this is now where it comes from.
+    return { ...self, items: self.items.with(segment, item), origin: rest.length === 0 ? node.origin : self.origin }
   }
   const parent = self ?? table([], node.origin)
   if (parent._tag !== "Table") return undefined

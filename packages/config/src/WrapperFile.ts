@@ -64,7 +64,10 @@ export const WrapperFile = Schema.Struct({
     "how many requests run and wait, and how long"
   ),
   tenants: Field.or(
-    Schema.Record(Field.keyed("NAME"), Field.aboveZero).annotate({ expected: "a table of weights" }),
+    Schema.Record(
+      Field.keyed("NAME"),
+      Field.required(Field.aboveZero, "the weight of the tenant of that name").annotate({ whenAbsent: 1 })
+    ).annotate({ expected: "a table of weights" }),
     {},
     "weights of tenants in the queue; 1 for who is not named"
   )

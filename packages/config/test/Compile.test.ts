@@ -389,3 +389,39 @@ it("refuses a strategy that there is not", () => {
   expect(problem).toContain("llms.polling_pools.fast_pool.rotation_strategy")
   expect(problem).toContain('"round_robin"')
 })
+
+it.each([
+  ["kind", 'kind = "${OPENAI_API_KEY}"'],
+  ["name", 'kind = "openai"\nname = "${OPENAI_API_KEY}"'],
+  ["default_model", 'kind = "openai"\ndefault_model = "${OPENAI_API_KEY}"'],
+  ["kind", 'kind = "openai"\ncredentials = [{ name = "${OPENAI_API_KEY}" }, { name = "${OPENAI_API_KEY}" }]']
+])("what a variable holds is not shown where a name is refused: %s", (_, head) => {
+  const text = `${head}\n[models.gpt4]\nmodel = "gpt-4"\n[models."gpt3.5-turbo"]\nmodel = "gpt-3.5-turbo"\n`
+  const found = Sample.problems({ [openai]: text, "llms/provider/second.toml": text }, { catalogue: Sample.catalogue })
+    // Groups list the names of the instances that there are.
+    .filter((line) => !line.includes("unknown instance"))
+    .join("\n")
+  expect(found).toContain("${OPENAI_API_KEY}")
+  expect(found).not.toContain("sk-sample-1")
+})
+
+it("what a variable holds is not shown where a default is refused", () => {
+  const found = Sample.problems({ "global.toml": '[routing]\ndefault_pool = "${OPENAI_API_KEY}"' }).join("\n")
+  expect(found).toContain('unknown pool "${OPENAI_API_KEY}"')
+  expect(found).not.toContain("sk-sample-1")
+})
+
+it("a name that came from a variable is shown as it was written, in every reference error", () => {
+  const variables = { ...Sample.variables, HIDDEN: "sk-hidden-1" }
+  const lines = Sample.problems(
+    {
+      "llms/groups/other.toml":
+        '[echelon1]\nmodels = ["${HIDDEN}"]\n[fallback_config]\nfallback_groups = ["${HIDDEN}"]\n',
+      "llms/polling_pools/other.toml": 'task_groups = ["${HIDDEN}"]\n',
+      "llms/wrappers/other.toml": 'type = "pool"\n[default_config]\npool_name = "${HIDDEN}"\n'
+    },
+    { variables }
+  )
+  expect(lines.filter((line) => line.includes("unknown"))).toHaveLength(4)
+  expect(lines.join("\n")).not.toContain("sk-hidden")
+})

@@ -2,6 +2,7 @@ import * as ConfigManagement from "@echelon/config/ConfigManagement"
 import * as ConfigProviderTree from "@echelon/config/ConfigProviderTree"
 import { expect, it } from "@effect/vitest"
 import * as Config from "effect/Config"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
@@ -53,4 +54,23 @@ it.effect("the Layer makes it the program's Config, which follows reloads", () =
       expect(yield* grace).toBe(4)
     }).pipe(Effect.provide(Layer.provideMerge(ConfigProviderTree.layer, management)))
   }).pipe(Effect.provide(Folder.services))
+)
+
+it.effect("a time is read as files state it", () =>
+  Effect.gen(function* () {
+    const read = (text: string) => {
+      const { tree } = Sample.resolve({ ...Sample.files, "global.toml": `[shutdown]\nshutdown_grace = ${text}` })
+      const provider = ConfigProviderTree.make(Effect.succeed(tree))
+      return at("shutdown")(ConfigProviderTree.time("shutdown_grace")).parse(provider)
+    }
+    for (const [text, millis] of [
+      ["30", 30_000],
+      ["0.5", 500],
+      ['"30s"', 30_000],
+      ['"5m"', 300_000]
+    ] as const) {
+      expect(Duration.toMillis(yield* read(text))).toBe(millis)
+    }
+    expect((yield* Effect.flip(read('"soon"')))._tag).toBe("ConfigError")
+  })
 )

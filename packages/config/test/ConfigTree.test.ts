@@ -104,3 +104,98 @@ it.effect("says why a file cannot be read", () =>
     expect(Object.keys(tree.files)).toEqual(["global.toml"])
   }).pipe(Effect.provide(Folder.services))
 )
+
+it.effect("a file that changes while the folder is read: the folder is read again", () =>
+  Effect.gen(function* () {
+    const { root, write } = yield* Folder.make({ "a.toml": "v = 1", "b.toml": "v = 1" })
+    const fs = yield* FileSystem.FileSystem
+    let changed = false
+    // After a.toml is read and before b.toml is, both become the next version.
+    const changing: FileSystem.FileSystem = {
+      ...fs,
+      readFile: (file) =>
+        Effect.gen(function* () {
+          if (file.endsWith("b.toml") && !changed) {
+            changed = true
+            yield* Effect.orDie(Effect.andThen(write("a.toml", "v = 2"), write("b.toml", "v = 2")))
+          }
+          return yield* fs.readFile(file)
+        })
+    }
+    const tree = yield* Effect.provideService(ConfigTree.read(root), FileSystem.FileSystem, changing)
+    expect(tree.files).toEqual({ "a.toml": "v = 2", "b.toml": "v = 2" })
+  }).pipe(Effect.provide(Folder.services))
+)
+
+it.effect("a file that never stops changing: the last of ten readings counts", () =>
+  Effect.gen(function* () {
+    const { root } = yield* Folder.make({ "a.toml": "v = 0" })
+    const fs = yield* FileSystem.FileSystem
+    let reads = 0
+    const changing: FileSystem.FileSystem = {
+      ...fs,
+      readFile: () => Effect.sync(() => new TextEncoder().encode(`v = ${++reads}`))
+    }
+    const tree = yield* Effect.provideService(ConfigTree.read(root), FileSystem.FileSystem, changing)
+    expect(tree.files).toEqual({ "a.toml": "v = 10" })
+  }).pipe(Effect.provide(Folder.services))
+)
+
+it.live("beside a writer, every reading is a state of the folder", () =>
+  Effect.gen(function* () {
+    const names = ["a.toml", "b.toml", "c.toml", "d.toml"]
+    const version = (n: number) => Object.fromEntries(names.map((name) => [name, `v = ${n}`]))
+    const { root, write } = yield* Folder.make(version(1))
+    const fs = yield* FileSystem.FileSystem
+    const path = yield* Path.Path
+    const writer = Effect.gen(function* () {
+      for (let n = 2; ; n++) {
+        for (const name of names) {
+          yield* write(`${name}.new`, `v = ${n}`)
+          yield* fs.rename(path.join(root, `${name}.new`), path.join(root, name))
+        }
+        yield* Effect.sleep("30 millis")
+      }
+    })
+    yield* Effect.forkScoped(writer)
+    const seen = new Set<number>()
+    for (let i = 0; i < 60; i++) {
+      const { files } = yield* ConfigTree.read(root)
+      const versions = names.map((name) => Number(/\d+/.exec(files[name] ?? "")?.[0]))
+      // Renamed in this order: each is as new as the next, or newer by one.
+      expect([...versions].sort((a, b) => b - a)).toEqual(versions)
+      expect((versions[0] ?? 0) - (versions[3] ?? 0)).toBeLessThanOrEqual(1)
+      seen.add(versions[0] ?? 0)
+    }
+    expect(seen.size).toBeGreaterThan(1)
+  }).pipe(Effect.scoped, Effect.provide(Folder.services))
+)
+
+it.effect("links of files in a circle are named", () =>
+  Effect.gen(function* () {
+    const fs = yield* FileSystem.FileSystem
+    const path = yield* Path.Path
+    const { root } = yield* Folder.make({ "global.toml": "a = 1" })
+    yield* fs.symlink("self.toml", path.join(root, "self.toml"))
+    yield* fs.symlink("b.toml", path.join(root, "a.toml"))
+    yield* fs.symlink(path.join(root, "a.toml"), path.join(root, "b.toml"))
+    const said = lines(yield* ConfigTree.read(root))
+    expect(said[0]).toBe(
+      "configs/a.toml:1:1 error a: symbolic links lead in a circle: configs/a.toml -> configs/b.toml -> configs/a.toml"
+    )
+    expect(said[2]).toBe(
+      "configs/self.toml:1:1 error self: symbolic links lead in a circle: configs/self.toml -> configs/self.toml"
+    )
+    expect(said).toHaveLength(3)
+  }).pipe(Effect.provide(Folder.services))
+)
+
+it.effect("an ending in upper case is not passed over", () =>
+  Effect.gen(function* () {
+    const { root } = yield* Folder.make({ "global.toml": "a = 1", "llms/groups/G.TOML": "b = 1" })
+    const said = lines(yield* ConfigTree.read(root))
+    expect(said).toHaveLength(1)
+    expect(said[0]).toContain("configs/llms/groups/G.TOML:1:1 error")
+    expect(said[0]).toContain("files end in .toml, in lower case; rename this one, or it is not read")
+  }).pipe(Effect.provide(Folder.services))
+)

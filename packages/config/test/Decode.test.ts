@@ -78,7 +78,7 @@ it("missing keys say what belongs there", () => {
     `${where}:1:1 error llms.groups.fast_group.echelon1.models: missing; expected a list of instance names, at least one`,
     `${where}:4:1 error llms.groups.fast_group.echelon2.models: expected a list of instance names, at least one; found an empty list`,
     "configs/llms/polling_pools/fast_pool.toml:1:1 error llms.polling_pools.fast_pool.task_groups: missing; expected a list of task groups, at least one",
-    "configs/llms/provider/openai.toml:1:1 error llms.provider.openai.kind: missing; expected a name (text that is not empty)",
+    'configs/llms/provider/openai.toml:1:1 error llms.provider.openai.kind: missing; expected the kind of provider, "openai" or "openai-compatible" for example; the configuration reference has all',
     'configs/llms/wrappers/pool_wrapper.toml:1:1 error llms.wrappers.pool_wrapper.type: missing; expected "pool", "task_group"'
   ])
 })
@@ -136,4 +136,57 @@ it.each([
 
 it.each(["2147484", '"600h"', "1e300", '"-1s"', '"30"', '""', '"s"'])("refuses %s seconds", (stated) => {
   expect(Sample.problems({ [group]: `${first}timeout = ${stated}` })).toHaveLength(1)
+})
+
+const inProvider = (line: string) => `kind = "openai"\n${line}\n[models.gpt4]\nmodel = "gpt-4"\n[models."gpt3.5-turbo"]`
+
+it.each([
+  'headers = "x-api-key: S-1"',
+  'headers = ["x-api-key: S-1"]',
+  'query = "S-1"',
+  'credentials = "S-1"',
+  'credentials = ["S-1"]',
+  "credentials = [['S-1']]",
+  'credentials = [{ name = "a", api_key = ["S-1"] }]',
+  'api_key = ["S-1"]',
+  'api_key = { value = "S-1" }'
+])("a secret of the wrong type is not shown: %s", (line) => {
+  const shown = Sample.problems({ [openai]: inProvider(line) }).join("\n")
+  expect(shown).toContain("error")
+  expect(shown).not.toContain("S-1")
+})
+
+it("says that a text of the wrong type stands where a credential should, and shows a name", () => {
+  const of = (line: string) => Sample.problems({ [openai]: inProvider(line) })
+  expect(of('headers = "S-1"')).toEqual([
+    "configs/llms/provider/openai.toml:2:1 error llms.provider.openai.headers: expected a table of texts; found a text that is not shown"
+  ])
+  expect(of('credentials = [{ name = "", api_key = "S-1" }, { name = "b", weight = -3 }]').join("\n")).toContain(
+    "found -3"
+  )
+})
+
+it.each(["CREDENTIALS", "HEADERS", "QUERY", "API_KEYS"])("an override of a secret is not shown: %s", (key) => {
+  const variables = { ...Sample.variables, [`ECHELON__LLMS__PROVIDER__OPENAI__${key}`]: "S-1" }
+  const shown = Sample.problems({}, { variables }).join("\n")
+  expect(shown).toContain("error")
+  expect(shown).not.toContain("S-1")
+})
+
+it.each([
+  ["https://user:S-1@h/v1", "https://***@h/v1"],
+  ["https://user:p/S-1#?@h/v1", "https://***@h/v1"],
+  ["user:S-1@h/v1", "***@h/v1"],
+  ["ftp://h/v1?api-key=S-1&b=S-1#S-1", "ftp://h/v1?api-key=***&b=***#***"],
+  ["ftp://h/v1?S-1", "ftp://h/v1?***"],
+  ["h/v1?api-key=S-1", "h/v1?api-key=***"]
+])("an address is shown without its secrets: %s", (address, shown) => {
+  const found = Sample.problems({ [openai]: inProvider(`base_url = "${address}"`) }).join("\n")
+  expect(found).toContain(`found "${shown}"`)
+  expect(found).not.toContain("S-1")
+})
+
+it("control characters do not reach the terminal", () => {
+  const found = Sample.problems({ [openai]: inProvider('health_check = "a\\u001b[2J\\u009b1m\\u0000\\u202e"') })
+  expect(found.join("")).toContain('found "a\\u001b[2J\\u009b1m\\u0000\\u202e"')
 })

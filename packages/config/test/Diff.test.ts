@@ -43,3 +43,17 @@ it("a secret that changed says so and is not shown", () => {
   const [unset] = lines({}, {}, {})
   expect(unset).toContain("llms.provider.openai.api_key: nothing, was a text that is not shown")
 })
+
+it.each([
+  'headers = "S-1"',
+  'Headers = "S-1"',
+  'api_kye = "S-1"',
+  'credentials = ["S-1"]',
+  'api_key = ["S-1"]',
+  'base_url = "https://h/v1?key=S-1"'
+])("a secret is not shown where it has the wrong type, or stands in an address: %s", (line) => {
+  const file = { "llms/provider/openai.toml": `kind = "openai"\n${line}\n[models.gpt4]\nmodel = "gpt-4"` }
+  const found = [...lines({}, file), ...lines(file, {})].join("\n")
+  expect(found).toContain(line.split(" ")[0])
+  expect(found).not.toContain("S-1")
+})

@@ -61,3 +61,13 @@ it("wants a path or a list of paths", () => {
     "configs/llms/polling_pools/fast_pool.toml:2:1 error llms.polling_pools.fast_pool.inherits_from: expected a path, or a list of paths"
   ])
 })
+
+it("a missing parent's hint is a like name, and never the file itself", () => {
+  const said = (parent: string) =>
+    Sample.problems({ "llms/base.toml": "", [pool]: `task_groups = ["fast_group"]\ninherits_from = "${parent}"` })[0]
+  expect(said("../bas.toml")).toContain('did you mean "llms/base.toml"?')
+  expect(said("base.toml")).toContain('did you mean "llms/base.toml"?')
+  expect(said("../base")).toContain('did you mean "llms/base.toml"?')
+  expect(said("fast_poll.toml")).not.toContain("did you mean")
+  expect(said("../groups/other.toml")).not.toContain("did you mean")
+})

@@ -130,3 +130,51 @@ it("tells what a key means", () => {
   expect(Listing.keyOf(timeout)).toMatchObject({ unit: "seconds", whenAbsent: 60 })
   expect(Listing.keyOf(["nothing", "here"])).toBeUndefined()
 })
+
+it.each([
+  ['api_key = ["S-1"]', "api_key", "[(not shown)]"],
+  ['headers = "S-1"', "headers", "(not shown)"],
+  ['credentials = "S-1"', "credentials", "(not shown)"],
+  ['base_url = "https://h/v1?api-key=S-1"', "base_url", '"https://h/v1?api-key=***"']
+])("shows no secret of the wrong type, and none in an address: %s", (line, key, value) => {
+  const file = { "llms/provider/openai.toml": `kind = "openai"\n${line}` }
+  const found = Listing.at(tree(file), ["llms", "provider", "openai", key])
+  expect(found.map((entry) => entry.value)).toEqual([value])
+})
+
+it("an overridden item of a list: the list and the item name the variable", () => {
+  const name = "ECHELON__LLMS__GROUPS__FAST_GROUP__ECHELON1__MODELS__0"
+  const path = [...timeout.slice(0, 4), "models"]
+  const changed = input({ [name]: "openai-b" })
+  expect(lines(Listing.layers(changed, path))).toEqual([
+    `$${name} ["openai-b"]`,
+    'configs/llms/groups/fast_group.toml:3:1 ["openai-gpt4"]'
+  ])
+  expect(lines(Listing.layers(changed, [...path, 0]))).toEqual([
+    `$${name} "openai-b"`,
+    'configs/llms/groups/fast_group.toml:3:11 "openai-gpt4"'
+  ])
+  const overridden = tree({}, { ...Sample.variables, [name]: "openai-b" } as typeof Sample.variables)
+  for (const text of ["models[0]", "models.0"]) {
+    expect(Result.getOrThrow(Listing.parsePath(overridden, `llms.groups.fast_group.echelon1.${text}`))).toEqual([
+      ...path,
+      0
+    ])
+  }
+})
+
+it("an index below a value that a variable states says what stands there", () => {
+  const name = "ECHELON__LLMS__GROUPS__FAST_GROUP__ECHELON1__MODELS"
+  const overridden = tree({}, { ...Sample.variables, [name]: '["openai-b"]' } as typeof Sample.variables)
+  const read = Listing.parsePath(overridden, "llms.groups.fast_group.echelon1.models[0]")
+  expect(Result.getOrThrow(Result.flip(read))).toBe(
+    "llms.groups.fast_group.echelon1.models is one value, with no items of its own; leave [0] away"
+  )
+})
+
+it("shows no value of a key that is not known, which may be a misspelt credential", () => {
+  const file = { "llms/provider/openai.toml": 'kind = "openai"\napi_kye = "S-1"\n[extra]\nx = ["S-1"]' }
+  const found = Listing.at(tree(file), ["llms", "provider", "openai"])
+  expect(JSON.stringify(found)).not.toContain("S-1")
+  expect(found.find(({ path }) => path.at(-1) === "api_kye")?.value).toBe("(not shown)")
+})

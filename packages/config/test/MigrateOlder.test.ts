@@ -264,3 +264,66 @@ it.prop(
     expect(tomls(migration)).toEqual(current)
   }
 )
+
+it.each([
+  ["https://h/v1?key=hunter2q", "https://h/v1"],
+  ["https://u:hunter2q@h:80/v1/", "https://h:80/v1/"],
+  ["https://u:hunter2q/x@h/v1#hunter2q", "https://h/v1"],
+  ["https://u:${PW}@${HOST}:${PORT:-80}/v1?key=${KEY:-hunter2q}", "https://${HOST}:${PORT:-80}/v1"],
+  ["${BASE:-https://u:hunter2q@h/v1?key=hunter2q}", "${BASE:-https://h/v1}"]
+])("an address is carried over without what may be secret in it: %s", (stated, address) => {
+  const note = "user, password, query and fragment were left out: they may be secret"
+  for (const text of [
+    `kind = "openai"\nbaseUrl = "${stated}"\napi_key = "\${A}"\n[models.gpt4]`,
+    `type = "openai"\nmodel = "gpt-4"\nbaseUrl = "${stated}"\napi_key = "\${A}"`
+  ]) {
+    const source = at("llms/provider/openai.toml", text)
+    const migration = run([source])
+    expectSound(migration, [source])
+    expect(tomls(migration)["llms/provider/openai.toml"]).toMatchObject({ base_url: address })
+    expect(migration.entries.find(({ key }) => key === "baseUrl")).toMatchObject({ outcome: "approximated", note })
+    expect(shown(migration) + Object.values(migration.files).join("\n")).not.toContain("hunter2q")
+  }
+})
+
+it("an address with a query in a file that is otherwise current is not copied beside files that change", () => {
+  const files = [
+    at("llms/provider/openai.toml", 'kind = "openai"\nbase_url = "https://h/v1?key=hunter2q"\napi_key = "${A}"'),
+    at("llms/wrappers/w.toml", 'poolName = "p"')
+  ]
+  const migration = run(files)
+  expect(tomls(migration)["llms/provider/openai.toml"]).toMatchObject({ base_url: "https://h/v1" })
+  expect(run(files.slice(0, 1)).current).toBe(true)
+})
+
+it("a variable alone is an address as it is", () => {
+  const migration = run([at("llms/provider/openai.toml", 'kind = "openai"\nbaseUrl = "${BASE:?set it}"\n[models.a]')])
+  expect(tomls(migration)["llms/provider/openai.toml"]).toMatchObject({ base_url: "${BASE:?set it}" })
+  expect(outcomes(migration)).toMatchObject({ baseUrl: "carried" })
+})
+
+it("keys in lists of tables are renamed too", () => {
+  const source = at(
+    "llms/provider/openai.toml",
+    'kind = "openai"\n[[credentials]]\nname = "a"\napiKey = "${A}"\n[[credentials]]\nName = "b"\nkey = "hunter2q"\nWeight = 2\n[models.gpt4]'
+  )
+  const migration = run([source])
+  expectSound(migration, [source])
+  expect(tomls(migration)["llms/provider/openai.toml"]).toMatchObject({
+    credentials: [
+      { name: "a", api_key: "${A}" },
+      { name: "b", api_key: "${OPENAI_CREDENTIALS_API_KEY}", weight: 2 }
+    ]
+  })
+  expect(shown(migration)).not.toContain("hunter2q")
+})
+
+it("a key that stands in a list of tables already wins over one that is renamed", () => {
+  const migration = run([
+    at(
+      "llms/provider/openai.toml",
+      'kind = "openai"\n[[credentials]]\nname = "a"\napiKey = "${OLD}"\napi_key = "${A}"\n[models.gpt4]'
+    )
+  ])
+  expect(tomls(migration)["llms/provider/openai.toml"]).toMatchObject({ credentials: [{ name: "a", api_key: "${A}" }] })
+})

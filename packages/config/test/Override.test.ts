@@ -67,7 +67,6 @@ it("says what is wrong with each", () => {
         ECHELON__LLMS__GROUPS__FAST_GROUP__ECHELON1__MODELS__7: "x",
         ECHELON__LLMS__GROUPS__FAST_GROUP__ECHELON2__TIMEOUT: "soon",
         ECHELON__LLMS__GROUPS____X: "1",
-        ECHELON__LLMS__GROUPS__FAST_GROUP__ECHELON1__MAX_RETRIES__DEEP: "",
         ECHELON__LLMS__PROVIDER__OPENAI__KIND__X: "y"
       })
     )
@@ -101,4 +100,26 @@ it.prop("changes exactly its key", { value: Schema.Int }, ({ value }) => {
   const old = Tree.get(before, path)
   if (old === undefined) throw new Error("no such key")
   expect(Tree.set(after, path, old)).toEqual(before)
+})
+
+it("a variable that is set to nothing overrides nothing, and says so", () => {
+  const empty = set({ ECHELON__LLMS__GROUPS__FAST_GROUP__ECHELON1__TIMEOUT: "" })
+  expect(Sample.problems({}, empty)).toEqual([
+    "$ECHELON__LLMS__GROUPS__FAST_GROUP__ECHELON1__TIMEOUT:1:1 warning llms.groups.fast_group.echelon1.timeout: this variable is set to nothing, so it overrides nothing; unset it, or give it a value"
+  ])
+  expect(Sample.plan({}, empty).groups["fast_group"]?.echelons[0]?.clocks.attempt).toBe(30_000)
+})
+
+it("two variables for one key are an error", () => {
+  expect(
+    Sample.problems(
+      {},
+      set({
+        ECHELON__LLMS__GROUPS__FAST_GROUP__ECHELON1__TIMEOUT: "1",
+        ECHELON__llms__GROUPS__FAST_GROUP__ECHELON1__TIMEOUT: "2"
+      })
+    )
+  ).toEqual([
+    "$ECHELON__llms__GROUPS__FAST_GROUP__ECHELON1__TIMEOUT:1:1 error llms.groups.fast_group.echelon1.timeout: ECHELON__LLMS__GROUPS__FAST_GROUP__ECHELON1__TIMEOUT sets the same key; unset one of them"
+  ])
 })

@@ -63,3 +63,9 @@ it("names the kinds of providers where they are known", () => {
   expect(rowOf("provider.kind")?.[1]).toContain('"openai", "anthropic"')
   expect(Reference.markdown()).toContain('<a id="provider.kind"></a>`kind` | name |')
 })
+
+it("a name that stands for every key says what it means", () => {
+  expect(rowOf("provider.headers.NAME")?.slice(3)).toEqual(["–", "the value of the header of that name", "0.1.0 |"])
+  expect(rowOf("provider.query.NAME")?.slice(3)).toEqual(["–", "the value of the parameter of that name", "0.1.0 |"])
+  expect(rowOf("wrapper.tenants.NAME")?.slice(3)).toEqual(["`1`", "the weight of the tenant of that name", "0.1.0 |"])
+})

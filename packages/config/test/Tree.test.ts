@@ -60,3 +60,54 @@ it("keeps what may be secret redacted, with no text of it beside", () => {
   }
   expect(Tree.isSecret(["echelon1", "max_tokens"])).toBe(false)
 })
+
+it("a value is secret where a credential stands, whatever is written there", () => {
+  const provider = ["llms", "provider", "openai"]
+  const secret: ReadonlyArray<Origin.Path> = [
+    ["headers"],
+    ["query"],
+    ["credentials"],
+    ["credentials", 0],
+    ["credentials", 0, 1],
+    ["credentials", 0, "api_ky"],
+    ["credentials", "api_key"],
+    ["api_key", 0],
+    ["api_key", "value"],
+    ["apiKey", 0, "x"],
+    ["api-key"],
+    ["token"],
+    ["key"],
+    [...provider, "headers", 0],
+    [...provider, "api_key", 0]
+  ]
+  for (const path of secret) expect([path, Tree.isSecret(path)]).toEqual([path, true])
+  const open: ReadonlyArray<Origin.Path> = [
+    ["credentials", 0, "name"],
+    ["credentials", 0, "weight"],
+    [...provider, "credentials", 1, "name"],
+    ["llms", "groups", "api_key", "echelon1", "timeout"],
+    ["llms", "groups", "query", "echelon1", "models", 0],
+    ["models", "headers", "model"],
+    ["models", "my-secret", "capabilities", 0],
+    ["rate_limiting", "token_bucket", "bucket_size"],
+    ["max_tokens"]
+  ]
+  for (const path of open) expect([path, Tree.isSecret(path)]).toEqual([path, false])
+})
+
+it("an index of a list of values gives the list its origin, an index of a list of tables does not", () => {
+  const file = Origin.file("f", 3)
+  const variable = Origin.variable("V")
+  const list: Tree.List = { _tag: "List", items: [Tree.leaf(["a", 0], "x", file)], origin: file }
+  const tables: Tree.List = { _tag: "List", items: [Tree.table([], file)], origin: file }
+  const tree = Tree.table(
+    [
+      ["a", list],
+      ["b", tables]
+    ],
+    file
+  )
+  const next = (path: Origin.Path) => Tree.set(tree, path, Tree.leaf(path, "y", variable)) ?? tree
+  expect(Tree.originOf(next(["a", 0]), ["a"])).toEqual(variable)
+  expect(Tree.originOf(next(["b", 0, "name"]), ["b"])).toEqual(file)
+})
