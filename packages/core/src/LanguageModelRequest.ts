@@ -173,7 +173,12 @@ export const raise = (
     catch: () => LlmError.make({ reason: { _tag: "InvalidRequest" }, detail: "the messages are not effect/ai's" })
   })
 
-/** Names the settings that effect/ai has no word for. */
+/**
+ * Names the settings that effect/ai has no word for.
+ *
+ * @since 0.1.0
+ * @category getters
+ */
 export const dropSettings = (request: LlmRequest.LlmRequest, dropped: (field: string) => void): void => {
   for (const [name, value] of Object.entries(request.settings)) if (value !== undefined) dropped(`settings.${name}`)
   for (const kind of Object.keys(request.providerOptions)) dropped(`providerOptions.${kind}`)
