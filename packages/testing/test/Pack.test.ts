@@ -67,7 +67,7 @@ const linked = (dependency: string): string | undefined =>
 
 /** The packages that a module's code names; comments do not count. */
 const imported = (code: string): ReadonlyArray<string> =>
-  [...code.replaceAll(/\/\*[\s\S]*?\*\//g, "").matchAll(/\b(?:from|import)\s*\(?\s*["']([^"'.][^"']*)["']/g)]
+  [...code.replaceAll(/\/\*[\s\S]*?\*\//g, "").matchAll(/\b(?:from|import)\s*\(?\s*["']([\w@][\w@/.-]*)["']/g)]
     .map(([, specifier = ""]) => /^(@[^/]+\/)?[^/]+/.exec(specifier)?.[0] ?? "")
     .filter((found) => !found.startsWith("node:"))
 
