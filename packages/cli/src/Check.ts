@@ -58,7 +58,7 @@ const modules = Effect.promise(async () => {
 const find = Effect.fnUntraced(function* ({ config, env }: Options) {
   const { Catalogue, Check, ConfigManagement, Problem, Variables, WorstCase, catalogue } = yield* modules
   const own = yield* yield* Variables.Variables
-  const variables = EmbeddedVariables.withPlaceholders(env, own)
+  const variables = EmbeddedVariables.withStandIns(env, own)
   return yield* ConfigManagement.load({ config, env, variables }).pipe(
     Effect.provideService(Catalogue, catalogue),
     Effect.match({

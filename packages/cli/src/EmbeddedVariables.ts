@@ -13,7 +13,7 @@ const nowhere = "http://127.0.0.1:1/v1"
  * @since 0.1.0
  * @category getters
  */
-export const withPlaceholders = (
+export const withStandIns = (
   env: string | undefined,
   own: Readonly<Record<string, string | undefined>>
 ): Readonly<Record<string, string | undefined>> =>

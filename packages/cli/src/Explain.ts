@@ -82,7 +82,7 @@ const read = Effect.fnUntraced(function* ({ config, env }: Options) {
   const { ConfigTree, Resolve, Variables } = yield* modules
   const folder = yield* ConfigTree.read(config)
   const own = yield* yield* Variables.Variables
-  const variables = EmbeddedVariables.withPlaceholders(env, own)
+  const variables = EmbeddedVariables.withStandIns(env, own)
   const input = { root: folder.root, files: folder.files, unreadable: folder.unreadable, env, variables }
   return { folder, input, resolved: Resolve.resolve(input) }
 })

@@ -7,9 +7,9 @@
  * @since 0.1.0
  */
 import type * as ErrorReply from "./ErrorReply.ts"
+import * as GoogleErrorDetails from "./GoogleErrorDetails.ts"
 import * as Json from "./Json.ts"
 import type * as Protocol from "./Protocol.ts"
-import * as RetryAfter from "./RetryAfter.ts"
 
 // ---------------------------------------------------------------------------------------------------------------
 // Decoding errors
@@ -93,14 +93,14 @@ export const decode = (body: Json.Json, options: Protocol.Options): ErrorReply.D
   const name = typeof code === "string" ? code : undefined
   const type = Json.string(inner, "type")
   const detail = Json.object(inner, "innererror")
-  const wait = googleWait(inner)
+  const { isDaily, retryAfter } = GoogleErrorDetails.read(inner)
   if (message === undefined && name === undefined && type === undefined && status === undefined) return undefined
   const tag =
     lookup(codes, detail === undefined ? undefined : Json.string(detail, "code")) ??
     lookup(codes, name) ??
     lookup(codes, type) ??
     (isFlagged(inner) ? "ContentPolicy" : undefined) ??
-    (wait.isDaily ? "QuotaExhausted" : undefined) ??
+    (isDaily ? "QuotaExhausted" : undefined) ??
     phrase(message, options) ??
     (status === undefined ? undefined : options.dialect.statuses[status])
   return {
@@ -108,7 +108,8 @@ export const decode = (body: Json.Json, options: Protocol.Options): ErrorReply.D
     status: status !== undefined && status >= 400 && status < 600 ? status : undefined,
     message,
     contextWindow: tag === "ContextLength" ? windowOf(message) : undefined,
-    ...wait
+    retryAfter,
+    isDaily
   }
 }
 
@@ -148,34 +149,6 @@ const isFlagged = (error: Json.JsonObject): boolean => {
   const metadata = Json.object(error, "metadata")
   return metadata !== undefined && Json.array(metadata, "reasons").length > 0
 }
-
-// More details than any error has.
-const maxDetails = 32
-
-/**
- * The wait that Google's endpoint names: it sends no header for it, but typed details of the error. `retryDelay` is
- * a duration in seconds; the id of a quota that is used up tells whether it is a day's.
- */
-const googleWait = (error: Json.JsonObject): Pick<ErrorReply.Decoded, "retryAfter" | "isDaily"> => {
-  let retryAfter: number | undefined
-  let isDaily = false
-  for (const detail of Json.array(error, "details").slice(0, maxDetails)) {
-    if (!Json.isObject(detail)) continue
-    const type = Json.string(detail, "@type")
-    if (type === "type.googleapis.com/google.rpc.RetryInfo") {
-      const wait = RetryAfter.duration(Json.string(detail, "retryDelay") ?? "")
-      if (wait !== undefined && wait > 0) retryAfter = wait
-    } else if (type === "type.googleapis.com/google.rpc.QuotaFailure") {
-      const violations = Json.array(detail, "violations").slice(0, maxDetails)
-      isDaily ||= violations.some((one) => Json.isObject(one) && isPerDay(Json.string(one, "quotaId")))
-    } else if (type === "type.googleapis.com/google.rpc.ErrorInfo") {
-      isDaily ||= isPerDay(Json.string(Json.object(detail, "metadata") ?? {}, "quota_limit"))
-    }
-  }
-  return { retryAfter, isDaily }
-}
-
-const isPerDay = (quota: string | undefined): boolean => quota?.includes("PerDay") ?? false
 
 const phrase = (message: string | undefined, options: Protocol.Options): ErrorReply.Tag | undefined => {
   const text = message?.toLowerCase()
