@@ -14,6 +14,7 @@ import type * as AdmissionQueue from "./AdmissionQueue.ts"
 import type * as Llm from "./Llm.ts"
 import * as LlmError from "./LlmError.ts"
 import type * as LlmReply from "./LlmReply.ts"
+import type * as LlmRequest from "./LlmRequest.ts"
 
 /** How long a request without a deadline may wait for capacity to come back, in all, in milliseconds. */
 const patience = 60_000
@@ -62,6 +63,15 @@ const held = (
     })
   })
 
+/** Tells who watches a request how long it waited, however that ended. */
+const timed = <A, E>({ observation }: LlmRequest.LlmRequest, admission: Effect.Effect<A, E>): Effect.Effect<A, E> =>
+  observation === undefined
+    ? admission
+    : Effect.suspend(() => {
+        const since = observation.now()
+        return Effect.onExit(admission, () => Effect.sync(() => observation.waited(since)))
+      })
+
 /**
  * Admits requests to an `Llm` through a queue.
  *
@@ -94,7 +104,7 @@ export const withQueue: {
           admission: Effect.Effect<AdmissionQueue.Slot, LlmError.LlmError>,
           until: number | undefined
         ): Answer =>
-          Effect.flatMap(admission, (slot) =>
+          Effect.flatMap(timed(request, admission), (slot) =>
             Effect.catch(
               held(slot, (scope) =>
                 restore(

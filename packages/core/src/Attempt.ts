@@ -39,6 +39,8 @@ export type Outcome =
  * @category models
  */
 export interface Attempt {
+  /** What a provider may be told of the trace that it belongs to; `undefined` without one. */
+  traceparent: string | undefined
   /** Where everything belongs that is done for this attempt. */
   readonly scope: Scope.Scope
   /** How it ended; `undefined` while it lasts. */
@@ -135,6 +137,7 @@ const done = Effect.void
 
 class Live implements Attempt {
   readonly scope: Scope.Closeable
+  traceparent: string | undefined = undefined
   private readonly clock: Clock.Clock
   private readonly context: Context.Context<never>
   private watch: Watchdog.State | undefined = undefined

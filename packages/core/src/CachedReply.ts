@@ -1,7 +1,8 @@
 /**
  * The pure core of the reply cache: which answers are kept, and in what form.
  *
- * Kept are whole answers of nothing but text and reasoning that ended because the model was done. Left out are:
+ * Kept are whole answers of nothing but text and reasoning, or of vectors, that ended because the model was done. Left
+ * out are:
  *
  * - what failed, was cancelled, or was not read to its end;
  * - what was cut short: `length`, `content-filter`, `other`, `unknown`. Whoever asks again hopes for the rest;
@@ -84,7 +85,8 @@ export const add = (state: Gathering, batch: ReadonlyArray<Part.Part>): Readonly
   if (parts === undefined) return undefined
   for (const part of batch) {
     state.size += PartSize.of(part)
-    if (state.size > state.maxSize || part.type === "error" || Part.isIrrevocable(part) || hasSeam(part)) {
+    const isKind = part.type === "embeddings" || !Part.isIrrevocable(part)
+    if (state.size > state.maxSize || part.type === "error" || !isKind || hasSeam(part)) {
       state.parts = undefined
       return undefined
     }
@@ -162,6 +164,11 @@ const isKept = (u: unknown): u is Part.Part => {
       return typeof u["id"] === "string"
     case "response-metadata":
       return true
+    case "embeddings":
+      return (
+        Array.isArray(u["vectors"]) &&
+        u["vectors"].every((vector) => Array.isArray(vector) && vector.every(Number.isFinite))
+      )
     case "finish":
       return (
         u["reason"] === "stop" &&

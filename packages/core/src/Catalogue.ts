@@ -9,6 +9,7 @@
  */
 import * as Context from "effect/Context"
 import type * as Capability from "./Capability.ts"
+import type * as Plan from "./Plan.ts"
 import type * as Usage from "./Usage.ts"
 
 /**
@@ -24,6 +25,10 @@ export interface Kind {
   readonly needsBaseUrl: boolean
   /** The variable that usually holds the credential, for example `OPENAI_API_KEY`. */
   readonly keyVariable: string | undefined
+  /** How it is shown who asks, where a file does not say. @default "key" */
+  readonly auth?: Plan.AuthKind | undefined
+  /** Keys that its address is made of. */
+  readonly needs?: ReadonlyArray<"region" | "project"> | undefined
 }
 
 /**

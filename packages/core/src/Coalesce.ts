@@ -181,6 +181,7 @@ const share = (
       entry.outcome = error === undefined ? "cancelled" : "failed"
       entry.reason = error?.reason._tag
       entry.endedAt = clock.currentTimeMillisUnsafe()
+      entry.watch?.ended(entry)
     }
     attempt.onSettle((outcome) => {
       call.leave(cursor)

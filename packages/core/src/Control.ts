@@ -7,6 +7,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Queue from "effect/Queue"
+import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type * as AdmissionQueue from "./AdmissionQueue.ts"
 import type * as CircuitBreakerState from "./CircuitBreakerState.ts"
@@ -17,6 +18,8 @@ import type * as Lifecycle from "./Lifecycle.ts"
 import * as LlmError from "./LlmError.ts"
 import * as LlmRequest from "./LlmRequest.ts"
 import * as Nearest from "./Nearest.ts"
+import type * as Observation from "./Observation.ts"
+import type * as Observe from "./Observe.ts"
 import type * as Plan from "./Plan.ts"
 import * as RateLimiter from "./RateLimiter.ts"
 import type * as StateChange from "./StateChange.ts"
@@ -120,6 +123,10 @@ export class Control extends Context.Service<
      * behind loses the oldest.
      */
     readonly changes: Stream.Stream<StateChange.StateChange>
+    /** Tells somebody of every request that begins from now on, for as long as the scope is open. */
+    readonly observe: (observer: Observation.Observer) => Effect.Effect<void, never, Scope.Scope>
+    /** Lets somebody refuse requests before anything is done for them, for as long as the scope is open. */
+    readonly guard: (guard: Observe.Guard) => Effect.Effect<void, never, Scope.Scope>
     /** Holds breakers open or closed. */
     readonly force: (breakers: Breakers, to: "open" | "closed") => Effect.Effect<void, LlmError.LlmError>
     /** Lets breakers go on where they were. */
@@ -198,6 +205,16 @@ const make = ({ current, plan, registry }: Interpreter.Interpreter["Service"]): 
         ),
       { bufferSize: backlog, strategy: "sliding" }
     ),
+    observe: (observer) =>
+      Effect.acquireRelease(
+        Effect.sync(() => registry.observers.add(observer)),
+        (remove) => Effect.sync(remove)
+      ).pipe(Effect.asVoid),
+    guard: (guard) =>
+      Effect.acquireRelease(
+        Effect.sync(() => registry.observers.guard(guard)),
+        (remove) => Effect.sync(remove)
+      ).pipe(Effect.asVoid),
     force,
     release: (breakers) => force(breakers, undefined),
     drain: (name) => each(name, (instance) => registry.drain(instance, true)),

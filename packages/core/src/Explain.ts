@@ -266,12 +266,15 @@ export const of = (root: Plan.Root, options: Options = {}): Result.Result<Explan
 
     let tried = 0
     let remaining = deadline
+    // Nobody panics while somebody comes back by himself, in whatever tier.
+    let isHopeless = way.pool !== undefined
     let panic: string | undefined
     const tiers = ranks.map((rank, place): Tier => {
-      const found = ExplainGate.of(root, way, rank, options, tokens)
+      const gated = ExplainGate.of(root, way, rank, options, tokens)
+      const { found } = gated
       const ready = found.flatMap(({ placed, reasons }) => (reasons.length === 0 ? [placed] : []))
-      const bad = found.flatMap(({ mayPanic, placed }) => (mayPanic ? [placed] : []))
-      if (way.pool !== undefined) panic ??= ExplainGate.leastBad(bad, snapshot)?.instance
+      isHopeless &&= gated.isHopeless
+      panic ??= gated.leastBad
       const behind: ReadonlyArray<Reason> = [
         ...(tried >= maxTiers ? [{ _tag: "Behind", maxTiers } as const] : []),
         ...(tried >= (maxTotalAttempts ?? Number.POSITIVE_INFINITY)
@@ -324,7 +327,7 @@ export const of = (root: Plan.Root, options: Options = {}): Result.Result<Explan
       maxTotalAttempts,
       tiers,
       outside: way.outside,
-      panic: tried === 0 ? panic : undefined,
+      panic: tried === 0 && isHopeless ? panic : undefined,
       at: snapshot?.at
     }
   })

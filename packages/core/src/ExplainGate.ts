@@ -4,9 +4,14 @@
  * @since 0.1.0
  */
 import * as Capability from "./Capability.ts"
+import * as CircuitBreaker from "./CircuitBreaker.ts"
+import type * as CircuitBreakerState from "./CircuitBreakerState.ts"
 import type * as Control from "./Control.ts"
 import type * as Explain from "./Explain.ts"
+import * as ExplainPanic from "./ExplainPanic.ts"
 import * as ExplainTiers from "./ExplainTiers.ts"
+import type * as Failover from "./Failover.ts"
+import * as Member from "./Member.ts"
 import type * as Plan from "./Plan.ts"
 import * as RateLimit from "./RateLimit.ts"
 import * as RateLimiter from "./RateLimiter.ts"
@@ -19,43 +24,76 @@ const standingOf = (placed: ExplainTiers.Placed, snapshot: Control.Snapshot | un
   return { instance, breaker: instance?.breakers.find(({ group }) => group === placed.echelon?.group) }
 }
 
-/** Whether only its own failures keep it out: see `Member.isEjected`. */
-const isEjected = (placed: ExplainTiers.Placed, snapshot: Control.Snapshot | undefined): boolean => {
-  const { breaker, instance } = standingOf(placed, snapshot)
-  return breaker?.outBecause === "failures" && instance?.isDrained === false && instance.coolingUntil === undefined
+/** What `CircuitBreaker.availability` says of a snapshot. */
+const availabilityOf = (
+  { outBecause, probes, state, until }: CircuitBreakerState.Snapshot,
+  most: number,
+  now: number
+): Failover.Availability => {
+  switch (state) {
+    case "closed":
+    case "forced_closed":
+      return "ready"
+    case "forced_open":
+      return "out"
+    case "open":
+      return outBecause === "credential" || until === undefined ? "out" : { until }
+    case "half_open":
+      return probes < most ? "ready" : { until: now + 1 }
+  }
 }
 
-/**
- * The least bad of ejected instances: see `Member.leastBad`.
- *
- * @since 0.1.0
- * @category getters
- */
-export const leastBad = (
-  placed: ReadonlyArray<ExplainTiers.Placed>,
+/** A member of a tier as a snapshot has it, so that what the engine decides by is asked here, too. */
+const asItStands = (
+  placed: ExplainTiers.Placed,
+  rank: ExplainTiers.Rank,
+  groups: Plan.Root["groups"],
   snapshot: Control.Snapshot | undefined
-): ExplainTiers.Placed | undefined =>
-  [...placed].sort((a, b) => {
-    const [one, two] = [standingOf(a, snapshot).breaker, standingOf(b, snapshot).breaker]
-    return (one?.failureRatio ?? 0) - (two?.failureRatio ?? 0) || (one?.openedAt ?? 0) - (two?.openedAt ?? 0)
-  })[0]
+): Member.Member | undefined => {
+  const { engine } = placed
+  if (engine === undefined || !rank.members.includes(engine)) return undefined
+  const { breaker, instance } = standingOf(placed, snapshot)
+  if (instance === undefined) return engine
+  const { coolingUntil, isDrained } = instance
+  const availability = isDrained ? "out" : coolingUntil === undefined ? "ready" : { until: coolingUntil }
+  const state = { ...engine.state, availability: () => availability } as const
+  if (breaker === undefined) return { ...engine, state }
+  const options = ExplainTiers.find(groups, breaker.group)?.fallback.breaker
+  if (options === undefined) return { ...engine, state }
+  return {
+    ...engine,
+    state,
+    breaker: {
+      ...CircuitBreaker.make(options),
+      availability: (now) => availabilityOf(breaker, options.halfOpenRequests, now),
+      outBecause: () => breaker.outBecause,
+      snapshot: () => breaker
+    }
+  }
+}
 
 /** Those of each tier that breakers put out beyond the share they may. */
 const readmitted = (
   { pool, ranks }: ExplainTiers.Way,
+  groups: Plan.Root["groups"],
   snapshot: Control.Snapshot | undefined
-): ReadonlySet<ExplainTiers.Placed> => {
-  const found = new Set<ExplainTiers.Placed>()
+): ReadonlySet<ExplainTiers.Placed["engine"]> => {
+  const found = new Set<ExplainTiers.Placed["engine"]>()
   const maxEjected = pool?.fallback.maxEjected ?? 1
-  if (maxEjected >= 1) return found
-  for (const { members, placed } of ranks) {
-    const own = placed.filter(({ engine }) => engine !== undefined && members.includes(engine))
-    let out = own.filter((one) => isEjected(one, snapshot))
-    for (let over = out.length - Math.floor(maxEjected * own.length); over > 0; over--) {
-      const best = leastBad(out, snapshot)
-      if (best === undefined) break
-      found.add(best)
-      out = out.filter((one) => one !== best)
+  if (maxEjected >= 1 || snapshot === undefined) return found
+  for (const rank of ranks) {
+    const placed = rank.placed.flatMap((one) => {
+      const member = asItStands(one, rank, groups, snapshot)
+      return member === undefined ? [] : [{ engine: one.engine, member }]
+    })
+    let out = placed.filter(({ member }) => Member.isEjected(member, snapshot.at))
+    for (let over = out.length - Math.floor(maxEjected * rank.members.length); over > 0; over--) {
+      const members = out.map(({ member }) => member)
+      const best = Member.leastBad(members, snapshot.at)
+      const readmit = out.find(({ member }) => member === best)
+      if (readmit === undefined) break
+      found.add(readmit.engine)
+      out = out.filter((one) => one !== readmit)
     }
   }
   return found
@@ -156,7 +194,7 @@ const absent = (
 }
 
 /**
- * An instance on its place, and all that is in its way. `mayPanic` when nothing but its own failures are.
+ * An instance on its place, and all that is in its way.
  *
  * @since 0.1.0
  * @category models
@@ -164,7 +202,19 @@ const absent = (
 export interface Found {
   readonly placed: ExplainTiers.Placed
   readonly reasons: ReadonlyArray<Explain.Reason>
-  readonly mayPanic: boolean
+}
+
+/**
+ * A tier: what stands in the way of each. `isHopeless` when nobody comes back by itself, so that the request may
+ * panic; `leastBad` is whom it would try then, if anybody here.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Gated {
+  readonly found: ReadonlyArray<Found>
+  readonly isHopeless: boolean
+  readonly leastBad: string | undefined
 }
 
 /**
@@ -179,16 +229,23 @@ export const of = (
   rank: ExplainTiers.Rank,
   options: Explain.Options,
   tokens: TokenEstimate.Estimate
-): ReadonlyArray<Found> => {
-  const again = readmitted(way, options.snapshot)
-  return rank.placed.map((placed) => {
+): Gated => {
+  const { snapshot } = options
+  const now = snapshot?.at ?? 0
+  const again = readmitted(way, root.groups, snapshot)
+  const ejected: Array<Member.Member> = []
+  let isHopeless = true
+  const found = rank.placed.map((placed): Found => {
     const never = [...absent(root, placed, way), ...forGood(placed, rank, options, tokens)]
     const full = limited(placed, way, options, tokens.total)
-    const now = again.has(placed) ? [] : forNow(placed, root.groups, options)
-    return {
-      placed,
-      reasons: [...never, ...now, ...full],
-      mayPanic: never.length + full.length === 0 && isEjected(placed, options.snapshot)
+    const member = asItStands(placed, rank, root.groups, snapshot)
+    if (member !== undefined) {
+      const can = never.length === 0
+      isHopeless &&= ExplainPanic.isHopeless(member, can, now)
+      if (can && full.length === 0 && Member.isEjected(member, now)) ejected.push(member)
     }
+    const current = again.has(placed.engine) ? [] : forNow(placed, root.groups, options)
+    return { placed, reasons: [...never, ...current, ...full] }
   })
+  return { found, isHopeless, leastBad: Member.leastBad(ejected, now)?.id }
 }

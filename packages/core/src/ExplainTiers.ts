@@ -88,6 +88,35 @@ const unknown = (
  */
 export const nameOf = ({ group, name }: Plan.Echelon): string => `${group}.${name}`
 
+/**
+ * An echelon with the group it stands in.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Located {
+  /** `group.echelonN`. */
+  readonly name: string
+  readonly group: Plan.TaskGroup
+  readonly echelon: Plan.Echelon
+}
+
+/**
+ * Every echelon by its name.
+ *
+ * @since 0.1.0
+ * @category getters
+ */
+export const echelons = (root: Plan.Root): ReadonlyMap<string, Located> =>
+  new Map(
+    Object.values(root.groups).flatMap((group) =>
+      group.echelons.map((echelon) => {
+        const name = nameOf(echelon)
+        return [name, { name, group, echelon }] as const
+      })
+    )
+  )
+
 /** A member as the interpreter makes it, over something that is never called. */
 const memberOf = (plan: Plan.Instance, options: Member.Options): Member.Member => {
   const { capabilities, prices } = plan.model
@@ -146,22 +175,22 @@ const poolWay = (root: Plan.Root, name: string): Result.Result<Way, LlmError.Llm
   })
 }
 
-const groupWay = (root: Plan.Root, reference: string): Result.Result<Way, LlmError.LlmError> => {
-  const echelons = new Map(
-    Object.values(root.groups).flatMap((group) => group.echelons.map((one) => [nameOf(one), [group, one]] as const))
-  )
-  const whole = find(root.groups, reference)
-  const first = whole?.echelons[0]
-  const start = whole !== undefined && first !== undefined ? ([whole, first] as const) : echelons.get(reference)
-  if (start === undefined) return unknown("group", reference, [...Object.keys(root.groups), ...echelons.keys()])
-  const [group, echelon] = start
+const groupWay = (
+  root: Plan.Root,
+  reference: string,
+  all: ReadonlyMap<string, Located>
+): Result.Result<Way, LlmError.LlmError> => {
+  const first = find(root.groups, reference)?.echelons[0]
+  const start = all.get(first === undefined ? reference : nameOf(first))
+  if (start === undefined) return unknown("group", reference, [...Object.keys(root.groups), ...all.keys()])
+  const { echelon, group } = start
   const { fallback } = group
   const chain = TaskGroup.chain(group, echelon.name)
   const top = group.echelons[0]
   return Result.succeed({
     through: { kind: "group", name: reference },
     ranks: chain.flatMap((name): ReadonlyArray<Rank> => {
-      const plan = echelons.get(name)?.[1]
+      const plan = all.get(name)?.echelon
       if (plan === undefined) return []
       const placed = placedOf(root, plan)
       const members = present(placed)
@@ -242,23 +271,27 @@ export const withPins = (ranks: ReadonlyArray<Rank>, snapshot: Control.Snapshot 
 }
 
 /**
- * The way of a request to a target.
+ * The way of a request to a target. `all` is what `echelons` gives, for a caller who asks about many targets.
  *
  * @since 0.1.0
  * @category getters
  */
-export const of = (root: Plan.Root, target: Router.Target): Result.Result<Way, LlmError.LlmError> => {
+export const of = (
+  root: Plan.Root,
+  target: Router.Target,
+  all: ReadonlyMap<string, Located> = echelons(root)
+): Result.Result<Way, LlmError.LlmError> => {
   switch (target.kind) {
     case "wrapper": {
       const wrapper = find(root.wrappers, target.name)
       return wrapper === undefined
         ? unknown("wrapper", target.name, Object.keys(root.wrappers))
-        : of(root, wrapper.target)
+        : of(root, wrapper.target, all)
     }
     case "pool":
       return poolWay(root, target.name)
     case "group":
-      return groupWay(root, target.name)
+      return groupWay(root, target.name, all)
     case "client":
       return clientWay(root, target)
   }

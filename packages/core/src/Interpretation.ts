@@ -22,6 +22,8 @@ import * as LlmError from "./LlmError.ts"
 import type * as LlmRequest from "./LlmRequest.ts"
 import * as Member from "./Member.ts"
 import * as Nearest from "./Nearest.ts"
+import type * as Observation from "./Observation.ts"
+import * as Observe from "./Observe.ts"
 import type * as Plan from "./Plan.ts"
 import * as Pool from "./Pool.ts"
 import * as RateLimit from "./RateLimit.ts"
@@ -31,6 +33,7 @@ import type * as RequestKey from "./RequestKey.ts"
 import type * as StateRegistry from "./StateRegistry.ts"
 import * as TaskGroup from "./TaskGroup.ts"
 import * as Tiers from "./Tiers.ts"
+import * as TokenCounter from "./TokenCounter.ts"
 import * as Wrapper from "./Wrapper.ts"
 
 /**
@@ -77,6 +80,7 @@ export const make = (
     const factory = yield* InstanceFactory.InstanceFactory
     const clients = yield* Clients.Clients
     const scope = yield* Scope.Scope
+    const counters = yield* TokenCounter.TokenCounter
 
     registry.apply(root)
     const store = Option.match(yield* Effect.serviceOption(Persistence.Persistence), {
@@ -129,6 +133,7 @@ export const make = (
             limiters: limitersOf(plan, echelon),
             reported: registry.reported(plan),
             hedge: registry.hedge(echelon),
+            counter: yield* counters.of(plan),
             price: priceOf(plan.model.prices),
             model: plan.model.model,
             contextWindow: plan.model.capabilities.contextWindow,
@@ -168,6 +173,13 @@ export const make = (
       return undefined
     }
 
+    const observed = (llm: Llm.Llm, kind: Observation.Target["kind"], name: string, plan?: Plan.Wrapper): Llm.Llm =>
+      Observe.make(llm, registry.observers, {
+        target: { kind, name },
+        isMeasured: plan?.metrics,
+        isAlerting: plan?.alerting
+      })
+
     const group = yield* lookup(
       "group",
       [...Object.keys(root.groups), ...echelonNames],
@@ -188,7 +200,7 @@ export const make = (
             maxInstances: Number.POSITIVE_INFINITY
           }))
         )
-        return yield* Tiers.make({
+        const all = yield* Tiers.make({
           id: reference,
           rotation: echelon.rotation,
           tiers,
@@ -200,6 +212,7 @@ export const make = (
           ),
           registry
         })
+        return observed(all, "group", reference)
       })
     )
 
@@ -238,9 +251,9 @@ export const make = (
         })
         // Above retries and limits, so that what is shared or known spends none; a hit needs no shared call.
         const shared = plan.coalesce ? yield* Coalesce.make(tiers, { mode: cacheMode }) : tiers
-        if (plan.cache === undefined) return shared
+        if (plan.cache === undefined) return observed(shared, "pool", name)
         const cached = ReplyCache.make(shared, { ...plan.cache, mode: cacheMode, storeId: `echelon_replies_${name}` })
-        return yield* Effect.provide(Scope.provide(cached, scope), store)
+        return observed(yield* Effect.provide(Scope.provide(cached, scope), store), "pool", name)
       })
     )
 
@@ -249,10 +262,15 @@ export const make = (
       const target = plan.target.kind === "pool" ? pool(plan.target.name) : group(plan.target.name)
       return Effect.map(Effect.all([target, registry.queue(plan)]), ([llm, admission]) =>
         // The deadline is set above the queue, so that waiting counts against it.
-        Wrapper.make(Admission.withQueue(llm, admission), {
-          id: name,
-          requestTimeout: plan.requestTimeout === undefined ? undefined : Duration.millis(plan.requestTimeout)
-        })
+        observed(
+          Wrapper.make(Admission.withQueue(llm, admission), {
+            id: name,
+            requestTimeout: plan.requestTimeout === undefined ? undefined : Duration.millis(plan.requestTimeout)
+          }),
+          "wrapper",
+          name,
+          plan
+        )
       )
     })
 
@@ -262,16 +280,19 @@ export const make = (
       const plan = root.instances[llm.id]
       const known = directs.get(llm)
       if (plan === undefined || known !== undefined) return Effect.succeed(known ?? llm)
-      const member = Member.make(llm, {
-        state: states.get(llm.id),
-        limiters: limitersOf(plan),
-        reported: registry.reported(plan)
-      })
-      const made = Tiers.make({
-        id: llm.id,
-        rotation: "priority",
-        tiers: [{ members: [member], maxRetries: 0, maxInstances: 1 }],
-        registry
+      const made = Effect.flatMap(counters.of(plan), (counter) => {
+        const member = Member.make(llm, {
+          state: states.get(llm.id),
+          limiters: limitersOf(plan),
+          reported: registry.reported(plan),
+          counter
+        })
+        return Tiers.make({
+          id: llm.id,
+          rotation: "priority",
+          tiers: [{ members: [member], maxRetries: 0, maxInstances: 1 }],
+          registry
+        })
       })
       return Effect.tap(made, (guarded) => Effect.sync(() => directs.set(llm, guarded)))
     }
@@ -282,7 +303,10 @@ export const make = (
       pool,
       group,
       instance,
-      client: (provider, model) => Effect.flatMap(clients.get(root, provider, model), direct),
+      client: (provider, model) =>
+        Effect.map(Effect.flatMap(clients.get(root, provider, model), direct), (llm) =>
+          observed(llm, "client", llm.id)
+        ),
       state: (name) => states.get(name)
     }
   })

@@ -142,6 +142,8 @@ export const toStreamPart = (
   declared: Declared,
   route: () => Route.Route
 ): Response.StreamPartEncoded | AiError.AiErrorReason | undefined => {
+  // No answer to a conversation has one: an instance that gave it would have failed.
+  if (full.type === "embeddings") return undefined
   const { raw: _, ...bare } = full
   const part = bare as Response.StreamPartEncoded
   switch (part.type) {

@@ -19,11 +19,13 @@ import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as Attempt from "./Attempt.ts"
 import * as Capability from "./Capability.ts"
+import * as LlmEmbedding from "./LlmEmbedding.ts"
 import * as LlmError from "./LlmError.ts"
 import * as LlmReply from "./LlmReply.ts"
 import * as LlmRequest from "./LlmRequest.ts"
 import * as Part from "./Part.ts"
 import * as RescueState from "./RescueState.ts"
+import type * as Route from "./Route.ts"
 import * as TokenEstimate from "./TokenEstimate.ts"
 import * as Usage from "./Usage.ts"
 
@@ -59,6 +61,8 @@ export interface Options {
   readonly model?: string | undefined
   readonly capabilities?: Capability.Capabilities | undefined
   readonly prices?: Usage.Prices | undefined
+  /** Whose it is, for metrics and traces. */
+  readonly provider?: Route.Provider | undefined
   /**
    * Sends the request and gives the parts. It runs, and the parts are pulled, inside the attempt's scope;
    * what it forks goes there (`Effect.forkIn(attempt.scope)`), since a child fiber would die at commit. What
@@ -111,7 +115,7 @@ export interface Options {
  * @category constructors
  */
 export const make = (options: Options): Llm => {
-  const { capabilities = Capability.unknown, id, model = id, prices } = options
+  const { capabilities = Capability.unknown, id, model = id, prices, provider } = options
   const run = (request: LlmRequest.LlmRequest, attempt: Attempt.Attempt) =>
     Effect.flatMap(Clock.Clock, (clock) => {
       // Only who is asked spends the budget, however many policies stand above it.
@@ -123,8 +127,10 @@ export const make = (options: Options): Llm => {
         instance: id,
         model,
         echelon: request.echelon,
-        now: clock.currentTimeMillisUnsafe()
+        now: clock.currentTimeMillisUnsafe(),
+        provider
       })
+      attempt.traceparent = entry.traceparent
       attempt.onSettle((outcome) => {
         entry.endedAt = clock.currentTimeMillisUnsafe()
         entry.outcome = outcome._tag === "Completed" ? "completed" : outcome._tag === "Failed" ? "failed" : "cancelled"
@@ -133,12 +139,14 @@ export const make = (options: Options): Llm => {
         // Nobody reports what a call used that was left, or broke: its model ran all the same.
         else if (outcome._tag === "Cancelled" || entry.firstOutputAt !== undefined)
           entry.usage = Usage.estimated(TokenEstimate.of(request).input, TokenEstimate.ofText(seal.text()))
-        if (entry.usage === undefined) return
-        entry.cost = Usage.cost(entry.usage, prices)
+        if (entry.usage !== undefined) entry.cost = Usage.cost(entry.usage, prices)
         if (entry.cost !== undefined) request.budget.spend(entry.cost)
+        entry.watch?.ended(entry)
       })
       const seal = new Seal(id, request, attempt, clock, () => {
-        entry.firstOutputAt ??= clock.currentTimeMillisUnsafe()
+        if (entry.firstOutputAt !== undefined) return
+        entry.firstOutputAt = clock.currentTimeMillisUnsafe()
+        entry.watch?.output(entry)
       })
       return Effect.mapError(
         Effect.flatMap(
@@ -152,6 +160,10 @@ export const make = (options: Options): Llm => {
     id,
     capabilities,
     call: (request) => {
+      if (request.embedding !== undefined && capabilities.lacks?.includes("embeddings") === true)
+        return Effect.fail(
+          LlmError.make({ reason: { _tag: "InvalidRequest" }, detail: "it has no embeddings", instance: id })
+        )
       const joined = request.attempt
       return joined === undefined
         ? Attempt.open(Attempt.optionsOf(request, id), (attempt) => run(request, attempt))
@@ -184,6 +196,7 @@ class Seal {
   private readonly onOutput: () => void
   private delivered: Array<string> = []
   private hasOutput = false
+  private hasVectors = false
   private used = false
   /** A failure that stood in a batch behind parts that are delivered first. */
   private pending: LlmError.LlmError | undefined
@@ -247,7 +260,7 @@ class Seal {
     this.attempt.touch()
     for (let i = 0; i < batch.length; i++) {
       const part = batch[i] as Part.Part
-      const failure = failureIn(part)
+      const failure = failureIn(part) ?? this.misplaced(part)
       if (failure !== undefined) {
         this.pending = failure
         return batch.slice(0, i)
@@ -260,6 +273,15 @@ class Seal {
       }
     }
     return batch
+  }
+
+  /** An answer of vectors is checked before it commits, so that another instance may give a better one. */
+  private misplaced(part: Part.Part): LlmError.LlmError | undefined {
+    const { embedding } = this.request
+    if (embedding === undefined && part.type !== "embeddings") return undefined
+    const detail = LlmEmbedding.problem(embedding, part, this.hasVectors)
+    this.hasVectors ||= part.type === "embeddings"
+    return detail === undefined ? undefined : LlmError.make({ reason: { _tag: "MalformedOutput" }, detail })
   }
 
   /** A source that ends before its finish part was cut off. */
@@ -352,17 +374,63 @@ export const generate: {
   2,
   (self: Llm, input: LlmRequest.Input): Effect.Effect<LlmReply.Answer, LlmError.LlmError> =>
     Effect.flatMap(LlmRequest.make(input, { stream: false, commit: "finish" }), (request) =>
-      withRoute(
-        request,
-        Effect.scoped(
-          Effect.flatMap(self.call(request), (reply) =>
-            Effect.flatMap(Stream.runCollect(reply.parts), (parts) =>
-              Effect.map(reply.route, (route) => LlmReply.toAnswer(parts, route))
-            )
-          )
+      folded(self, request, LlmReply.toAnswer)
+    )
+)
+
+/** Reads a reply to its end. */
+const folded = <A>(
+  self: Llm,
+  request: LlmRequest.LlmRequest,
+  toAnswer: (parts: ReadonlyArray<Part.Part>, route: Route.Route) => A
+): Effect.Effect<A, LlmError.LlmError> =>
+  withRoute(
+    request,
+    Effect.scoped(
+      Effect.flatMap(self.call(request), (reply) =>
+        Effect.flatMap(Stream.runCollect(reply.parts), (parts) =>
+          Effect.map(reply.route, (route) => toAnswer(parts, route))
         )
       )
     )
+  )
+
+/**
+ * Embeds texts: one vector each, in their order.
+ *
+ * **Details** One call is one request to a provider, which limits how many texts it takes. Nothing is given before all
+ * vectors are there, so every failure may start over.
+ *
+ * **Errors** `LlmError` with the whole route. An empty list is `InvalidRequest`; vectors that are too few, of another
+ * length or of no numbers are `MalformedOutput`, after which another instance may be asked.
+ *
+ * **Gotchas** Vectors of two models cannot be compared: keep instances of one model in a pool.
+ *
+ * @example
+ * ```ts
+ * import { Llm } from "@echelon/core"
+ * import { ScriptedLlm } from "@echelon/testing"
+ * import { Effect } from "effect"
+ *
+ * const program = Effect.gen(function* () {
+ *   const script = ScriptedLlm.embeddings([[0, 1], [1, 0]])
+ *   const model = yield* ScriptedLlm.make({ id: "model", script })
+ *   return yield* Llm.embed(model.llm, { input: ["one", "two"] })
+ * })
+ * const { vectors } = await Effect.runPromise(program)
+ * console.assert(vectors.length === 2 && vectors[1]?.[0] === 1)
+ * ```
+ *
+ * @since 0.1.0
+ * @category running
+ */
+export const embed: {
+  (input: LlmEmbedding.Input): (self: Llm) => Effect.Effect<LlmEmbedding.Answer, LlmError.LlmError>
+  (self: Llm, input: LlmEmbedding.Input): Effect.Effect<LlmEmbedding.Answer, LlmError.LlmError>
+} = dual(
+  2,
+  (self: Llm, input: LlmEmbedding.Input): Effect.Effect<LlmEmbedding.Answer, LlmError.LlmError> =>
+    Effect.flatMap(LlmEmbedding.make(input), (request) => folded(self, request, LlmEmbedding.toAnswer))
 )
 
 /**

@@ -176,7 +176,16 @@ export const fromAsyncIterable = (options: Options & { readonly stream: StreamPi
 export const textOf = ({ content }: LlmRequest.Message): string =>
   typeof content === "string" ? content : content.flatMap((part) => (part.type === "text" ? [part.text] : [])).join("")
 
-const instanceOf = ({ capabilities, id, model, prices }: Options) => ({ id, model, capabilities, prices })
+/** What answers conversations is not asked for vectors, unless it says that it has them. */
+const instanceOf = ({ capabilities = {}, id, model, prices }: Options) => ({
+  id,
+  model,
+  capabilities:
+    capabilities.features?.includes("embeddings") === true
+      ? capabilities
+      : { ...capabilities, lacks: [...(capabilities.lacks ?? []), "embeddings" as const] },
+  prices
+})
 
 /** A signal that is aborted, at once, when the attempt ends. */
 const controlled = (attempt: Attempt.Attempt): Effect.Effect<AbortSignal> =>

@@ -18,6 +18,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import { dual } from "effect/Function"
 import * as Layer from "effect/Layer"
+import type * as Pull from "effect/Pull"
 import * as Stream from "effect/Stream"
 import type { Span } from "effect/Tracer"
 import * as LanguageModelParts from "./LanguageModelParts.ts"
@@ -142,11 +143,11 @@ export const make = (llm: Llm.Llm, options: Options = {}): Effect.Effect<Languag
           const reply = yield* Effect.mapError(Llm.open(llm, input), failed)
           const declared = declaredBy(asked)
           return Stream.transformPull(Stream.mapError(reply.parts, failed), (pull) => {
-            const next: typeof pull = Effect.flatMap(pull, (batch) =>
+            const next: Pull.Pull<Batch, AiError.AiError> = Effect.flatMap(pull, (batch) =>
               Effect.flatMap(
                 // The route is whole when the finish part has come.
                 batch.at(-1)?.type === "finish" ? reply.route : Effect.succeed([]),
-                (route): typeof pull => {
+                (route): typeof next => {
                   const converted = convert(batch, declared, route)
                   if (AiError.isAiErrorReason(converted)) return refused(converted, method)
                   for (const part of converted) annotatePart(asked.span, part)

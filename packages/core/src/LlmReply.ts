@@ -90,6 +90,7 @@ export type ContentPart =
           | "tool-params-start"
           | "tool-params-delta"
           | "tool-params-end"
+          | "embeddings"
       }
     >
 
@@ -153,6 +154,8 @@ export const fold = (parts: Iterable<Part.Part>): ReadonlyArray<ContentPart> => 
       case "tool-params-start":
       case "tool-params-delta":
       case "tool-params-end":
+      // The answer to another kind of request: see `LlmEmbedding`.
+      case "embeddings":
         break
       default:
         items.push(part)

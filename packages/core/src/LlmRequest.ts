@@ -18,6 +18,7 @@ import type * as Capability from "./Capability.ts"
 import * as Clocks from "./Clocks.ts"
 import * as LlmError from "./LlmError.ts"
 import * as MetadataCheck from "./MetadataCheck.ts"
+import type * as Observe from "./Observe.ts"
 import type * as RequestKey from "./RequestKey.ts"
 import * as Route from "./Route.ts"
 
@@ -51,6 +52,27 @@ export interface Tool {
  * @category models
  */
 export type ToolChoice = "auto" | "none" | "required" | { readonly tool: string }
+
+/**
+ * A text to embed, or its tokens by the model's own encoding, which some providers take.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Text = string | ReadonlyArray<number>
+
+/**
+ * Texts to embed.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Embedding {
+  /** At least one. */
+  readonly input: ReadonlyArray<Text>
+  /** The length that vectors must have. @default the model's own */
+  readonly dimensions: number | undefined
+}
 
 /**
  * Plain text, or JSON held to a schema.
@@ -119,6 +141,8 @@ export interface Metadata extends Omit<Clocks.Options, "timeout"> {
   readonly model?: string | undefined
   readonly tenant?: string | undefined
   readonly sessionId?: string | undefined
+  /** How it is called in logs, traces and records. @default a new one for each */
+  readonly requestId?: string | undefined
   /** @default "normal" */
   readonly priority?: "critical" | "normal" | "batch" | undefined
   /** The time this request may take until commit, queueing included. It becomes the deadline. */
@@ -176,6 +200,8 @@ export interface LlmRequest {
   readonly tools: ReadonlyArray<Tool>
   readonly toolChoice: ToolChoice | undefined
   readonly responseFormat: ResponseFormat
+  /** What is to be embedded; the request is then for vectors and has no messages. `LlmEmbedding.make` makes one. */
+  readonly embedding: Embedding | undefined
   readonly settings: Settings
   readonly providerOptions: Readonly<Record<string, Readonly<Record<string, unknown>>>>
   readonly metadata: Metadata
@@ -198,6 +224,8 @@ export interface LlmRequest {
    * that all that stands around an instance shares one scope.
    */
   readonly attempt: Attempt.Attempt | undefined
+  /** Who watches it; `undefined` when nobody does. */
+  readonly observation: Observe.Live | undefined
   readonly raw: RawBody | undefined
 }
 
@@ -211,7 +239,7 @@ export interface LlmRequest {
  */
 export const make = (
   input: Input,
-  options: { readonly stream: boolean; readonly commit: Commit }
+  options: { readonly stream: boolean; readonly commit: Commit; readonly embedding?: Embedding | undefined }
 ): Effect.Effect<LlmRequest, LlmError.LlmError> =>
   Effect.flatMap(Clock.currentTimeMillis, (now) => {
     const { timeout, ...metadata } = input.metadata ?? {}
@@ -222,6 +250,7 @@ export const make = (
       tools: input.tools ?? [],
       toolChoice: input.toolChoice,
       responseFormat: input.responseFormat ?? { type: "text" },
+      embedding: options.embedding,
       settings: input.settings ?? {},
       providerOptions: input.providerOptions ?? {},
       metadata: input.metadata ?? {},
@@ -236,6 +265,7 @@ export const make = (
       echelon: undefined,
       kind: "call",
       attempt: undefined,
+      observation: undefined,
       raw: input.raw
     }
     return Effect.succeed(timeout === undefined ? request : withTimeout(request, timeout, now))
@@ -273,6 +303,7 @@ export const withDefaults = (request: LlmRequest, settings: Settings): LlmReques
  * @category getters
  */
 export const needs = (request: LlmRequest): ReadonlyArray<Capability.Capability> => {
+  if (request.embedding !== undefined) return ["embeddings"]
   const found: Array<Capability.Capability> = []
   if (request.tools.length > 0 && request.toolChoice !== "none") found.push("tools")
   if (request.responseFormat.type === "json") found.push("json_schema")

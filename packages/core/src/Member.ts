@@ -16,6 +16,7 @@ import type * as Llm from "./Llm.ts"
 import type * as LlmRequest from "./LlmRequest.ts"
 import * as Plans from "./Plans.ts"
 import * as RateLimiter from "./RateLimiter.ts"
+import type * as TokenCounter from "./TokenCounter.ts"
 
 /**
  * A member.
@@ -34,6 +35,8 @@ export interface Member extends Failover.Member {
   readonly reported: RateLimiter.RateLimiter | undefined
   /** What is known for hedging, by all of its echelon. @default not hedged */
   readonly hedge: HedgeState.State | undefined
+  /** Who counts tokens as its model does. @default the estimate stands */
+  readonly counter: TokenCounter.Counter | undefined
   readonly weight: number
   readonly priority: number
   /** USD per million tokens, input and output together. */
@@ -80,6 +83,7 @@ export const make = (llm: Llm.Llm, options: Options = {}): Member => ({
   limiters: options.limiters ?? [],
   reported: options.reported,
   hedge: options.hedge,
+  counter: options.counter,
   weight: options.weight ?? 1,
   priority: options.priority ?? 1,
   price: options.price,

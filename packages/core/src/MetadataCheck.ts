@@ -45,7 +45,10 @@ export const problem = (metadata: LlmRequest.Metadata): string | undefined => {
     if (value !== undefined && !allowed.includes(value))
       return must(name, allowed.map((one) => JSON.stringify(one)).join(" or "))
   }
-  const { maxCost, maxTotalAttempts, onInterrupt } = metadata
+  const { maxCost, maxTotalAttempts, onInterrupt, requestId } = metadata
+  // It stands in logs and files, one line each.
+  if (requestId !== undefined && !(typeof requestId === "string" && /^[\x21-\x7e]{1,128}$/.test(requestId)))
+    return must("requestId", "up to 128 printable ASCII characters without spaces")
   if (onInterrupt !== undefined) {
     const all: ReadonlyArray<unknown> = [onInterrupt].flat()
     if (all.length === 0 || !all.every((one) => interrupts.includes(one)))

@@ -11,6 +11,7 @@ import * as Stream from "effect/Stream"
 import * as Control from "./Control.ts"
 import type * as Interpreter from "./Interpreter.ts"
 import * as Llm from "./Llm.ts"
+import type * as LlmEmbedding from "./LlmEmbedding.ts"
 import type * as LlmError from "./LlmError.ts"
 import type * as LlmReply from "./LlmReply.ts"
 import type * as LlmRequest from "./LlmRequest.ts"
@@ -35,6 +36,8 @@ export class Orchestrator extends Context.Service<
     readonly stream: (input: LlmRequest.Input) => Stream.Stream<Part.Part, LlmError.LlmError>
     /** Opens a streamed reply: its parts and its route. See `Llm.open`. */
     readonly open: (input: LlmRequest.Input) => Effect.Effect<LlmReply.LlmReply, LlmError.LlmError, Scope.Scope>
+    /** Embeds texts. See `Llm.embed`. */
+    readonly embed: (input: LlmEmbedding.Input) => Effect.Effect<LlmEmbedding.Answer, LlmError.LlmError>
     /** Everything configured, as one `Llm`. */
     readonly llm: Llm.Llm
   }
@@ -46,6 +49,7 @@ export class Orchestrator extends Context.Service<
         generate: (input) => Llm.generate(llm, input),
         stream: (input) => Llm.stream(llm, input),
         open: (input) => Llm.open(llm, input),
+        embed: (input) => Llm.embed(llm, input),
         llm
       })
     )
@@ -80,6 +84,15 @@ export const open = (
   input: LlmRequest.Input
 ): Effect.Effect<LlmReply.LlmReply, LlmError.LlmError, Orchestrator | Scope.Scope> =>
   Orchestrator.use((service) => service.open(input))
+
+/**
+ * Embeds texts.
+ *
+ * @since 0.1.0
+ * @category running
+ */
+export const embed = (input: LlmEmbedding.Input): Effect.Effect<LlmEmbedding.Answer, LlmError.LlmError, Orchestrator> =>
+  Orchestrator.use((service) => service.embed(input))
 
 /**
  * What `layer` gives.

@@ -21,6 +21,21 @@ export interface RawEvent {
 }
 
 /**
+ * The answer to a request for embeddings: all of it in one part, followed by `finish`.
+ *
+ * **Details** effect/ai has no part for it.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Embeddings {
+  readonly type: "embeddings"
+  /** One vector a text, in the order of the texts. */
+  readonly vectors: ReadonlyArray<ReadonlyArray<number>>
+  readonly metadata?: Response.ProviderMetadata | undefined
+}
+
+/**
  * A part of an answer. Buffered and streamed answers use the same parts: a buffered text is one
  * `text-start`, one `text-delta` and one `text-end`.
  *
@@ -31,7 +46,7 @@ export interface RawEvent {
  * @since 0.1.0
  * @category models
  */
-export type Part = Response.StreamPartEncoded & { readonly raw?: RawEvent | undefined }
+export type Part = (Response.StreamPartEncoded | Embeddings) & { readonly raw?: RawEvent | undefined }
 
 /**
  * The finish part: why the answer ended and what it used.
@@ -68,6 +83,7 @@ export const isOutput = (part: Part): boolean => {
     case "tool-approval-request":
     case "file":
     case "source":
+    case "embeddings":
       return true
     default:
       return false

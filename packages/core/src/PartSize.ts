@@ -11,6 +11,9 @@ const overhead = 64
 /** Parts are JSON: what lies deeper than this is not counted. */
 const maxDepth = 16
 
+/** About what a number takes as JSON. */
+const perNumber = 20
+
 const weigh = (value: unknown, depth: number): number => {
   if (typeof value === "string") return value.length
   if (typeof value !== "object" || value === null || depth === maxDepth) return 8
@@ -26,10 +29,13 @@ const weigh = (value: unknown, depth: number): number => {
  * @since 0.1.0
  * @category getters
  */
-export const of = (part: Part.Part): number =>
-  (part.type === "text-delta" || part.type === "reasoning-delta") && part.metadata === undefined
-    ? overhead + part.delta.length + (part.raw?.data.length ?? 0)
-    : overhead + weigh(part, 0)
+export const of = (part: Part.Part): number => {
+  if ((part.type === "text-delta" || part.type === "reasoning-delta") && part.metadata === undefined)
+    return overhead + part.delta.length + (part.raw?.data.length ?? 0)
+  if (part.type !== "embeddings") return overhead + weigh(part, 0)
+  const { vectors, ...rest } = part
+  return overhead + weigh(rest, 0) + vectors.reduce((sum, vector) => sum + vector.length * perNumber, 0)
+}
 
 /**
  * The size of a batch of parts.

@@ -23,6 +23,8 @@ export interface Provider {
   /** A row of the provider table. */
   readonly kind: string
   readonly baseUrl: string | undefined
+  /** As is usual for the kind when undefined. */
+  readonly auth?: AuthKind | undefined
   readonly credentials: ReadonlyArray<Credential>
   readonly headers: Readonly<Record<string, Redacted.Redacted>>
   readonly query: Readonly<Record<string, Redacted.Redacted>>
@@ -36,12 +38,69 @@ export interface Provider {
   readonly connectTimeout: number
   readonly maxConnections: number
   readonly keepAlive: number
+  /** The address of a proxy, or `none`; as the environment says when undefined. It may hold a password. */
+  readonly proxy: Redacted.Redacted | undefined
+  /** The path of a PEM file with certificate authorities to trust beside Node's own. */
+  readonly caFile: string | undefined
+  readonly http2: boolean
+  readonly maxRequestBytes: number
+  readonly maxHeaderBytes: number
   readonly maxResponseBytes: number
   readonly maxEventBytes: number
   readonly maxCooldown: number
   readonly limitScope: "model" | "credential" | "provider"
+  readonly tokenizer: Tokenizer
   readonly healthCheck: "models" | "ping" | "none" | undefined
   readonly models: Readonly<Record<string, Model>>
+}
+
+/**
+ * How the tokens of a request are counted before the provider counts them.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Tokenizer = (typeof tokenizers)[number]
+
+/**
+ * Every way to count: by the letters, corrected by what the provider reports; or by the model's own encoding.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const tokenizers = ["estimate", "exact"] as const
+
+/**
+ * How a provider is shown who asks: a key, or a proof that is computed for each request.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type AuthKind = (typeof authKinds)[number]
+
+/**
+ * Every way to show who asks: a key, an AWS signature, a token of a Google service account, a token of the program's
+ * own.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const authKinds = ["key", "sigv4", "google", "token"] as const
+
+/**
+ * What a computed proof is made of.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Secrets {
+  readonly accessKeyId?: Redacted.Redacted | undefined
+  readonly secretAccessKey?: Redacted.Redacted | undefined
+  readonly sessionToken?: Redacted.Redacted | undefined
+  /** The JSON text of a Google service account. */
+  readonly serviceAccount?: Redacted.Redacted | undefined
+  /** Where that text stands instead: a path, absolute or below the working directory. */
+  readonly serviceAccountFile?: string | undefined
 }
 
 /**
@@ -54,6 +113,7 @@ export interface Credential {
   /** Empty for the one credential of a provider that states no `[[credentials]]`. */
   readonly name: string
   readonly key: Redacted.Redacted | undefined
+  readonly secrets?: Secrets | undefined
   readonly weight: number
 }
 

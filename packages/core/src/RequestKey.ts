@@ -148,7 +148,7 @@ const manner = ({ clocks, commit, metadata, stream }: LlmRequest.LlmRequest) => 
  * @category constructors
  */
 export const text = (request: LlmRequest.LlmRequest, options: Options): Text | undefined => {
-  const { messages, metadata, providerOptions, raw, responseFormat, settings, toolChoice, tools } = request
+  const { embedding, messages, metadata, providerOptions, raw, responseFormat, settings, toolChoice, tools } = request
   const { groupName, model, poolName, provider, tenant, wrapperName } = metadata
   const written = write(
     {
@@ -157,6 +157,7 @@ export const text = (request: LlmRequest.LlmRequest, options: Options): Text | u
       of: options.of,
       target: { wrapperName, poolName, groupName, provider, model },
       messages,
+      embedding,
       tools,
       toolChoice,
       responseFormat,

@@ -60,12 +60,48 @@ export interface Entry {
 export type Route = ReadonlyArray<Entry>
 
 /**
+ * Whose instance was asked: the name of its file and its kind in the provider table.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Provider {
+  readonly name: string
+  readonly kind: string
+}
+
+/**
+ * Hears of the attempts of one request as they happen. What it is given is filled in, and never to be changed by it;
+ * it must not throw.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Watch {
+  readonly began: (entry: Open) => void
+  readonly output: (entry: Open) => void
+  readonly ended: (entry: Open) => void
+}
+
+/**
  * An entry while its attempt is under way.
  *
  * @since 0.1.0
  * @category models
  */
 export interface Open {
+  readonly kind: Kind
+  readonly instance: string
+  readonly model: string
+  readonly echelon: string | undefined
+  /** Since the epoch. */
+  readonly startedAt: number
+  /** Who stands behind the instance, when it is known. */
+  readonly provider: Provider | undefined
+  /** Who is told of its first output and of its end. */
+  readonly watch: Watch | undefined
+  /** The W3C `traceparent` of what is done for it. */
+  traceparent: string | undefined
   outcome: Outcome
   reason: Reason.ReasonTag | undefined
   firstOutputAt: number | undefined
@@ -90,7 +126,10 @@ export interface Recorder {
     readonly model: string
     readonly echelon: string | undefined
     readonly now: number
+    readonly provider?: Provider | undefined
   }) => Open
+  /** Tells somebody of every attempt from now on. */
+  readonly watch: (watch: Watch) => void
   /** The route so far. `now` is used for entries still open. */
   readonly snapshot: (now: number) => Route
   readonly size: () => number
@@ -103,16 +142,23 @@ export interface Recorder {
  * @category constructors
  */
 export const makeRecorder = (): Recorder => {
-  const entries: Array<Open & Pick<Entry, "kind" | "instance" | "model" | "echelon" | "startedAt">> = []
+  const entries: Array<Open> = []
+  let watching: Watch | undefined
   return {
-    begin: ({ echelon, instance, kind = "call", model, now }) => {
-      const entry = {
+    watch: (watch) => {
+      watching = watch
+    },
+    begin: ({ echelon, instance, kind = "call", model, now, provider }) => {
+      const entry: Open = {
         kind,
         instance,
         model,
         echelon,
         startedAt: now,
-        outcome: "open" as Outcome,
+        provider,
+        watch: watching,
+        traceparent: undefined,
+        outcome: "open",
         reason: undefined,
         firstOutputAt: undefined,
         endedAt: undefined,
@@ -121,6 +167,7 @@ export const makeRecorder = (): Recorder => {
         dropped: []
       }
       entries.push(entry)
+      watching?.began(entry)
       return entry
     },
     snapshot: (now) =>

@@ -15,6 +15,7 @@ import * as Interpreter from "./Interpreter.ts"
 import type * as Llm from "./Llm.ts"
 import type * as LlmError from "./LlmError.ts"
 import type * as LlmRequest from "./LlmRequest.ts"
+import * as Observe from "./Observe.ts"
 import type * as Plan from "./Plan.ts"
 
 /**
@@ -73,7 +74,7 @@ export class Router extends Context.Service<
 >()("@echelon/core/Router") {
   static readonly layer: Layer.Layer<Router, never, Interpreter.Interpreter> = Layer.effect(
     Router,
-    Effect.map(Interpreter.Interpreter, ({ current }) => {
+    Effect.map(Interpreter.Interpreter, ({ current, registry }) => {
       const resolve = (metadata: LlmRequest.Metadata): Effect.Effect<Llm.Llm, LlmError.LlmError, Scope.Scope> =>
         Effect.flatMap(current, (interpretation) => {
           const target = decide(metadata, interpretation.root.routing)
@@ -93,7 +94,11 @@ export class Router extends Context.Service<
         llm: {
           id: "router",
           capabilities: Capability.unknown,
-          call: (request) => Effect.flatMap(resolve(request.metadata), (llm) => llm.call(request))
+          call: (request) =>
+            Effect.flatMap(
+              Effect.catch(resolve(request.metadata), (error) => Observe.refused(registry.observers, request, error)),
+              (llm) => llm.call(request)
+            )
         }
       })
     })

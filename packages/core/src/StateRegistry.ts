@@ -19,6 +19,7 @@ import * as Cooldown from "./Cooldown.ts"
 import * as HedgeState from "./HedgeState.ts"
 import * as InstanceState from "./InstanceState.ts"
 import * as Lifecycle from "./Lifecycle.ts"
+import * as Observe from "./Observe.ts"
 import type * as Plan from "./Plan.ts"
 import * as RateLimit from "./RateLimit.ts"
 import * as RateLimiter from "./RateLimiter.ts"
@@ -68,7 +69,9 @@ export const limitKey = ({ alias, credential, provider }: Plan.Instance): string
 const identity = ({ credential, model, provider }: Plan.Instance) => ({
   kind: provider.kind,
   baseUrl: provider.baseUrl,
+  auth: provider.auth,
   key: credential.key,
+  secrets: credential.secrets,
   headers: provider.headers,
   query: provider.query,
   organization: provider.organization,
@@ -89,6 +92,8 @@ const breakerKey = (group: string, instance: string): string => JSON.stringify([
  */
 export class StateRegistry {
   readonly lifecycle = new Lifecycle.Lifecycle()
+  /** Who hears of requests, and who may refuse them. */
+  readonly observers = new Observe.Observers()
   /** Who is taken out, and who is put first, by instance name. */
   private readonly drained = new Set<string>()
   private readonly pinned = new Set<string>()
@@ -117,6 +122,11 @@ export class StateRegistry {
 
   now(): number {
     return this.clock.currentTimeMillisUnsafe()
+  }
+
+  /** The plan of now; `undefined` before the first. */
+  plan(): Plan.Root | undefined {
+    return this.root
   }
 
   // Listening.

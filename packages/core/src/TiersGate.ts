@@ -14,7 +14,7 @@ import * as Member from "./Member.ts"
 import * as RateLimitCharge from "./RateLimitCharge.ts"
 import * as RateLimiter from "./RateLimiter.ts"
 import type * as TiersEngine from "./TiersEngine.ts"
-import * as TokenEstimate from "./TokenEstimate.ts"
+import * as TiersTokens from "./TiersTokens.ts"
 
 /** When a member whose slots are all taken is looked at again, should nobody tell that one was freed. */
 const recheck = 250
@@ -25,13 +25,11 @@ const recheck = 250
  * @since 0.1.0
  * @category models
  */
-export class Gate implements RateLimiter.Cost {
+export class Gate {
   private readonly engine: TiersEngine.Engine
-  private readonly request: LlmRequest.LlmRequest
   private readonly clock: Clock.Clock
   private readonly needs: ReadonlyArray<Capability.Capability>
-  private estimated: TokenEstimate.Estimate | undefined
-  private bound: number | undefined
+  private readonly tokens: TiersTokens.Tokens
   /** The limits of the whole are charged once, however many attempts are made. */
   private whole: RateLimiter.Reservation | undefined
   private isCounted = false
@@ -41,21 +39,16 @@ export class Gate implements RateLimiter.Cost {
 
   constructor(engine: TiersEngine.Engine, request: LlmRequest.LlmRequest, clock: Clock.Clock) {
     this.engine = engine
-    this.request = request
     this.clock = clock
     this.needs = LlmRequest.needs(request)
-  }
-
-  /** The tokens that limits are asked for; estimated when one counts them. */
-  get tokens(): number {
-    return this.estimate().total
+    this.tokens = new TiersTokens.Tokens(request)
   }
 
   /** Whether the member, as the request stands, could ever answer it. */
   can(member: Member.Member): boolean {
     if (this.mustResume && member.llm.capabilities.features?.includes("prefill") !== true) return false
     if (this.needs.length > 0 && Capability.missing(member.llm.capabilities, this.needs).length > 0) return false
-    return this.fits(member)
+    return this.tokens.fits(member)
   }
 
   /** Whether each member can be asked now. */
@@ -66,7 +59,7 @@ export class Gate implements RateLimiter.Cost {
       if (!this.can(member)) return "out"
       const able = readmitted?.has(member) === true ? "ready" : Member.availability(member, now)
       if (able !== "ready" || !this.engine.isLimited) return able
-      const full = RateLimiter.peek(this.limitersOf(member), this, now)
+      const full = RateLimiter.peek(this.limitersOf(member), this.tokens.of(member), now)
       if (full === undefined) return "ready"
       if (full._tag === "TooLarge") return "out"
       return { until: full.retryAt ?? now + recheck }
@@ -75,21 +68,24 @@ export class Gate implements RateLimiter.Cost {
 
   /** Whether no limit stands in the member's way now. */
   allows(member: Member.Member, now: number): boolean {
-    return !this.engine.isLimited || RateLimiter.peek(this.limitersOf(member), this, now) === undefined
+    return (
+      !this.engine.isLimited || RateLimiter.peek(this.limitersOf(member), this.tokens.of(member), now) === undefined
+    )
   }
 
   /** Reserves what the attempt needs; not when it is gone since the pick. */
   reserve(member: Member.Member, attempt: Attempt.Attempt): boolean {
     const { isLimited, limiters = [] } = this.engine
+    this.tokens.watch(member, attempt)
     if (!isLimited) return true
     const now = this.clock.currentTimeMillisUnsafe()
-    if (RateLimiter.peek(this.limitersOf(member), this, now) !== undefined) return false
-    const own = RateLimiter.reserve(member.limiters, this, now)
+    if (RateLimiter.peek(this.limitersOf(member), this.tokens.of(member), now) !== undefined) return false
+    const own = RateLimiter.reserve(member.limiters, this.tokens.of(member), now)
     if (own._tag !== "Reserved") return false
     RateLimiter.hold(own, attempt, this.clock)
     if (limiters.length === 0) return true
     if (this.whole === undefined) {
-      const whole = RateLimiter.reserve(limiters, this, now)
+      const whole = RateLimiter.reserve(limiters, this.tokens.of(member), now)
       if (whole._tag === "Reserved") this.whole = whole
     }
     this.live += 1
@@ -135,20 +131,6 @@ export class Gate implements RateLimiter.Cost {
     )
   }
 
-  private estimate(): TokenEstimate.Estimate {
-    this.estimated ??= TokenEstimate.of(this.request)
-    return this.estimated
-  }
-
-  /** Whether the request may fit the member's context window: only what surely does not is kept from it. */
-  private fits(member: Member.Member): boolean {
-    const { contextWindow } = member
-    if (contextWindow === undefined) return true
-    // Most requests are far too small to be counted for this.
-    this.bound ??= TokenEstimate.bound(this.request)
-    return this.bound <= contextWindow || TokenEstimate.mayFit(this.estimate(), contextWindow)
-  }
-
   /** What an attempt at the member is reserved from, in one step. */
   private limitersOf(member: Member.Member): ReadonlyArray<RateLimiter.RateLimiter> {
     return this.whole !== undefined ? member.limiters : (this.engine.limitersOf.get(member) ?? member.limiters)
@@ -175,14 +157,14 @@ export class Gate implements RateLimiter.Cost {
   private tooLong(members: ReadonlyArray<Member.Member>): LlmError.Options | undefined {
     let largest: number | undefined
     for (const member of members) {
-      if (this.fits(member)) return undefined
+      if (this.tokens.fits(member)) return undefined
       largest = Math.max(largest ?? 0, member.contextWindow ?? 0)
     }
-    const { input, statedOutput } = this.estimate()
+    const { input, longest = input, statedOutput } = this.tokens.estimate()
     const output = statedOutput === undefined ? "" : ` and ${statedOutput} of output`
     return {
       reason: { _tag: "ContextLength", contextWindow: largest },
-      detail: `about ${input} tokens${output} do not fit the largest context window of ${this.engine.id}, ${largest} tokens`
+      detail: `about ${longest} tokens${output} do not fit the largest context window of ${this.engine.id}, ${largest} tokens`
     }
   }
 
@@ -190,7 +172,7 @@ export class Gate implements RateLimiter.Cost {
   private tooLarge(members: ReadonlyArray<Member.Member>, now: number): LlmError.Options | undefined {
     if (!this.engine.isLimited) return undefined
     for (const member of members) {
-      const full = this.can(member) ? RateLimiter.peek(this.limitersOf(member), this, now) : undefined
+      const full = this.can(member) ? RateLimiter.peek(this.limitersOf(member), this.tokens.of(member), now) : undefined
       if (full?._tag !== "TooLarge") continue
       return {
         reason: { _tag: "InvalidRequest" },

@@ -386,10 +386,10 @@ export class Walk {
 
   /** The request as its echelon wants it: defaults filled, clocks set, a share of the deadline. */
   private requestFor({ kind, member, tier }: Ask, now: number): LlmRequest.LlmRequest {
-    const { commit, metadata, stream } = this.request
+    const { commit, embedding, metadata, stream } = this.request
     const { timeout: _, ...own } = metadata
     const clocks = Clocks.withCaller(member.clocks, own)
-    const streamed = stream || member.upstream === "stream"
+    const streamed = stream || (member.upstream === "stream" && embedding === undefined)
     return {
       ...LlmRequest.withDefaults(this.request, member.settings),
       clocks,

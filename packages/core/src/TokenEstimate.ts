@@ -26,6 +26,8 @@ export interface Estimate {
   /** What the request itself states. */
   readonly statedOutput: number | undefined
   readonly total: number
+  /** Of texts to embed the longest: each of them has the context window for itself. */
+  readonly longest?: number | undefined
 }
 
 /**
@@ -34,10 +36,20 @@ export interface Estimate {
  * @since 0.1.0
  * @category models
  */
-export type Sized = Pick<LlmRequest.LlmRequest, "messages" | "tools" | "responseFormat" | "settings">
+export type Sized = Pick<LlmRequest.LlmRequest, "messages" | "tools" | "responseFormat" | "settings"> &
+  Partial<Pick<LlmRequest.LlmRequest, "embedding">>
+
+/**
+ * What an image counts, whatever its size.
+ *
+ * @default 1_000
+ * @since 0.1.0
+ * @category models
+ */
+export const perImage = 1_000
 
 /** What cannot be counted by its characters. */
-const per = { message: 4, reply: 3, tool: 8, image: 1_000, file: 4_000 }
+const per = { message: 4, reply: 3, tool: 8, image: perImage, file: 4_000 }
 
 /** Output when a request does not limit it: of most answers more than they use. */
 const defaultOutput = 1_024
@@ -114,8 +126,23 @@ const weighPart = (part: Content): number => {
  */
 export const ofText = (text: string): number => Math.ceil(weigh(text))
 
+const weighText = (text: LlmRequest.Text): number => (typeof text === "string" ? weigh(text) : text.length)
+
+const ofTexts = (texts: ReadonlyArray<LlmRequest.Text>): Estimate => {
+  let sum = 0
+  let longest = 0
+  for (const text of texts) {
+    const weight = weighText(text)
+    sum += weight
+    if (weight > longest) longest = weight
+  }
+  const input = Math.ceil(sum)
+  return { input, output: 0, statedOutput: undefined, total: input, longest: Math.ceil(longest) }
+}
+
 /**
- * Estimates the tokens of a request: its messages, tools and answer's schema, and the output it allows.
+ * Estimates the tokens of a request: its messages, tools and answer's schema, and the output it allows; or its texts
+ * to embed, which have no output.
  *
  * **Details** An image counts 1,000 and a file that is no text 4,000, whatever their size. `output` is what an
  * answer is thought to take when the request sets no `maxOutputTokens`.
@@ -130,6 +157,7 @@ export const of = (
     readonly output?: number | undefined
   } = {}
 ): Estimate => {
+  if (request.embedding !== undefined) return ofTexts(request.embedding.input)
   let sum = per.reply
   for (const { content } of request.messages) {
     sum += per.message
@@ -162,6 +190,11 @@ export const ofRequest = (request: Sized, options?: Parameters<typeof of>[1]): n
  * @category constructors
  */
 export const bound = (request: Sized): number => {
+  if (request.embedding !== undefined) {
+    let longest = 0
+    for (const { length } of request.embedding.input) if (length > longest) longest = length
+    return longest / 2
+  }
   if (request.tools.length > 0 || request.responseFormat.type === "json") return Number.POSITIVE_INFINITY
   // No letter weighs more than one token.
   let letters = per.reply + 1
@@ -188,4 +221,5 @@ export const bound = (request: Sized): number => {
  * @category getters
  */
 export const mayFit = (estimate: Estimate, contextWindow: number | undefined): boolean =>
-  contextWindow === undefined || estimate.input / 2 + (estimate.statedOutput ?? 0) <= contextWindow
+  contextWindow === undefined ||
+  (estimate.longest ?? estimate.input) / 2 + (estimate.statedOutput ?? 0) <= contextWindow

@@ -41,6 +41,10 @@ export interface Prices {
   readonly output: number
   /** Input tokens read from the provider's cache. @default the input price */
   readonly cachedInput?: number | undefined
+  /** Input tokens written to the provider's cache. @default the input price */
+  readonly cacheWrite?: number | undefined
+  /** The share that is taken off in a batch: 0.5 is half the price. @default 0 */
+  readonly batchDiscount?: number | undefined
 }
 
 /**
@@ -116,12 +120,27 @@ export const add = (a: Usage, b: Usage): Usage => ({
 /**
  * The cost in USD, or `undefined` when a price or a figure is not known.
  *
+ * **Details** Input that was read from the cache and input that was written to it have their own prices, the rest
+ * the price of input. `batch` takes the discount of batches off the whole.
+ *
  * @since 0.1.0
  * @category getters
  */
-export const cost = (usage: Usage, prices: Prices | undefined): number | undefined => {
+export const cost = (
+  usage: Usage,
+  prices: Prices | undefined,
+  options: {
+    /** @default false */
+    readonly batch?: boolean | undefined
+  } = {}
+): number | undefined => {
   if (prices === undefined || usage.inputTokens === undefined || usage.outputTokens === undefined) return undefined
   const cached = Math.min(usage.cacheReadTokens ?? 0, usage.inputTokens)
-  const input = (usage.inputTokens - cached) * prices.input + cached * (prices.cachedInput ?? prices.input)
-  return (input + usage.outputTokens * prices.output) / 1_000_000
+  const written = Math.min(usage.cacheWriteTokens ?? 0, usage.inputTokens - cached)
+  const input =
+    (usage.inputTokens - cached - written) * prices.input +
+    cached * (prices.cachedInput ?? prices.input) +
+    written * (prices.cacheWrite ?? prices.input)
+  const whole = (input + usage.outputTokens * prices.output) / 1_000_000
+  return options.batch === true ? whole * (1 - (prices.batchDiscount ?? 0)) : whole
 }

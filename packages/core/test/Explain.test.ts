@@ -19,6 +19,7 @@ import * as Explain from "@echelon/core/Explain"
 import { ScriptedLlm } from "@echelon/testing"
 import { expect, it } from "@effect/vitest"
 import { Duration, Effect, Layer, Result } from "effect"
+import { TestClock } from "effect/testing"
 import { dice } from "./support/dice.ts"
 import * as plans from "./support/plans.ts"
 
@@ -227,6 +228,104 @@ it.effect("the route of a request is one that the answer allows, for random plan
     }
     expect(compared).toBeGreaterThan(800)
     expect(attempts).toBeGreaterThan(2_000)
+  })
+)
+
+/** Every call of an instance ends as chance says. */
+const moody = (root: Plan.Root, { of }: ReturnType<typeof dice>) =>
+  Layer.provideMerge(
+    Orchestrator.layer,
+    Layer.provide(
+      Interpreter.Interpreter.layer(root),
+      Layer.merge(
+        Layer.succeed(InstanceFactory.InstanceFactory, {
+          make: ({ model, name }) => {
+            const script = () =>
+              of([
+                ScriptedLlm.fails({ _tag: "Overloaded" }),
+                ScriptedLlm.fails({ _tag: "Overloaded" }),
+                ScriptedLlm.fails({ _tag: "Authentication" }),
+                ScriptedLlm.fails({ _tag: "RateLimited", retryAfter: Duration.minutes(3) }),
+                ScriptedLlm.text("hello")
+              ])
+            const { capabilities } = model
+            const made = ScriptedLlm.make({ id: name, model: model.model, capabilities, script })
+            return Effect.map(made, ({ llm }) => ({ llm, probe: Effect.succeed(Duration.zero) }))
+          }
+        }),
+        Layer.succeed(Clients.Clients, {
+          get: () => Effect.die(new RangeError("no client is called here"))
+        })
+      )
+    )
+  )
+
+it.effect("whoever is tried in panic is foretold, and nobody else is, for random plans and states", () =>
+  Effect.gen(function* () {
+    const counts = { panics: 0, refused: 0 }
+    for (let seed = 1; seed <= 120; seed++) {
+      const random = dice(seed + 50_000)
+      const { below, of } = random
+      const names = ["a", "b", "c", "d"].slice(0, 2 + below(3))
+      const limits = () => ({ ...Plans.noLimits, rpm: of([undefined, undefined, 3]) })
+      const groups = ["one", "two"].map((group, n) =>
+        Plans.group(
+          group,
+          [
+            Plans.echelon(
+              group,
+              1 + below(2),
+              names.filter((_, i) => i % 2 === n || below(3) === 0)
+            )
+          ],
+          {
+            breaker: { ...breaker, failureThreshold: 1, recoveryTime: 60_000 },
+            retryDelay: 0
+          }
+        )
+      )
+      const root = Plans.root({
+        instances: names.map((name) => instance(name, { features: features[below(3)], limits: limits() })),
+        groups,
+        pools: [
+          Plans.pool("p", ["one", "two"], {
+            fallback: { strategy: "instance_rotation", maxInstanceAttempts: 2, maxEjected: of([1, 1, 0.5]) },
+            retryBudget: { ratio: 1, minPerSecond: 10_000 }
+          })
+        ]
+      })
+      yield* Effect.gen(function* () {
+        const control = yield* Control.Control
+        for (let turn = 0; turn < 16; turn++) {
+          const name = names[below(names.length)] ?? ""
+          const acts = [
+            control.drain(name),
+            control.undrain(name),
+            control.force({ instance: name }, "open"),
+            control.release({ instance: name }),
+            control.pin(name),
+            TestClock.adjust("30 seconds"),
+            TestClock.adjust("2 minutes")
+          ]
+          if (below(3) === 0) yield* acts[below(acts.length)] ?? Effect.void
+          const tools = below(3) === 0 ? [{ name: "t", parameters: {} }] : []
+          const input = { prompt: "hi", tools, metadata: { poolName: "p", maxTotalAttempts: 2 } }
+          const { panic, tiers } = yield* control.explain(input)
+          const isAsked = tiers.some(({ members }) => members.some(({ verdict }) => verdict._tag === "Asked"))
+          const ended = yield* Effect.result(Orchestrator.generate(input))
+          const route = Result.isSuccess(ended) ? ended.success.route : (ended.failure.route ?? [])
+          const at = `seed ${seed}, turn ${turn}`
+          if (isAsked) {
+            expect([at, panic, route.length > 0]).toEqual([at, undefined, true])
+            continue
+          }
+          expect([at, route[0]?.instance]).toEqual([at, panic])
+          counts[panic === undefined ? "refused" : "panics"] += 1
+        }
+      }).pipe(Effect.provide(moody(root, random)))
+    }
+    expect(counts.panics).toBeGreaterThan(100)
+    expect(counts.refused).toBeGreaterThan(100)
   })
 )
 
@@ -511,12 +610,29 @@ it("when breakers alone have put all out, one request at a time tries the least 
     explained(chat, { metadata: { poolName }, snapshot: snapshotOf(changed) })
   const all = { a: { breakers: [open] }, b: { breakers: [open] }, c: { breakers: [open] }, d: { isDrained: true } }
   expect(state(all).panic).toBe("a")
-  expect(state({ ...all, a: { breakers: [open], coolingUntil: 2_000 } }).panic).toBe("b")
+  expect(state({ ...all, a: { isDrained: true } }).panic).toBe("b")
+  expect(state({ ...all, a: { breakers: [{ ...open, outBecause: "credential", until: undefined }] } }).panic).toBe("b")
+  expect(state({ ...all, a: { breakers: [{ ...open, state: "forced_open", outBecause: "forced" }] } }).panic).toBe("b")
   const better = { breakers: [{ ...open, failureRatio: 0.2 }] }
   expect(state({ ...all, a: { isDrained: true }, c: better }).panic).toBe("c")
   expect(state({ ...all, d: {} }).panic).toBeUndefined()
   const group = explained(chat, { metadata: { groupName: "chat" }, snapshot: snapshotOf(all) })
   expect(group.panic).toBeUndefined()
+})
+
+it("who is merely busy, cooling or being tested comes back by itself, so nobody is tried in panic", () => {
+  const state = (changed: Readonly<Record<string, Partial<Control.InstanceSnapshot>>>) =>
+    explained(chat, { metadata: { poolName: "pool" }, snapshot: snapshotOf(changed) }).panic
+  const all = { a: { breakers: [open] }, b: { breakers: [open] }, c: { breakers: [open] }, d: { breakers: [open] } }
+  const full = { name: "d.rpm", of: "requests", left: 0.5, limit: 100, isReported: false } as const
+  expect(state(all)).toBe("a")
+  expect(state({ ...all, d: { breakers: [open], coolingUntil: 2_000 } })).toBeUndefined()
+  expect(state({ ...all, d: { breakers: [{ ...open, state: "half_open", until: undefined, probes: 1 }] } })).toBe(
+    undefined
+  )
+  expect(state({ ...all, d: { limits: [full] } })).toBeUndefined()
+  // Who is at a limit and put out as well is no reason to wait, but is not asked either.
+  expect(state({ ...all, a: { breakers: [open], limits: [full] } })).toBe("b")
 })
 
 it("breakers put out no more than max_ejected of a tier", () => {

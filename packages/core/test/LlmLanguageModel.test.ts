@@ -598,6 +598,7 @@ it.effect("is a Model of effect/ai, and a Layer over the orchestrator", () =>
       generate: (input) => Llm.generate(scripted.llm, input),
       stream: (input) => Llm.stream(scripted.llm, input),
       open: (input) => Llm.open(scripted.llm, input),
+      embed: (input) => Llm.embed(scripted.llm, input),
       llm: scripted.llm
     })
     const text = yield* LanguageModel.generateText({ prompt: "hi" }).pipe(

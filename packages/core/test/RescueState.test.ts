@@ -8,6 +8,7 @@ const request: LlmRequest.LlmRequest = {
   tools: [],
   toolChoice: undefined,
   responseFormat: { type: "text" },
+  embedding: undefined,
   settings: {},
   providerOptions: {},
   metadata: {},
@@ -21,6 +22,7 @@ const request: LlmRequest.LlmRequest = {
   echelon: "g.echelon1",
   kind: "call",
   attempt: undefined,
+  observation: undefined,
   raw: { protocol: "openai-chat", body: {} }
 }
 const delta = (text: string, id = "0"): Part.Part => ({ type: "text-delta", id, delta: text })

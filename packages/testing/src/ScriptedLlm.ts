@@ -198,6 +198,17 @@ export const text = (
 ]
 
 /**
+ * A whole answer of vectors, to a request for embeddings. It reports one token of input a vector unless told otherwise.
+ *
+ * @since 0.1.0
+ * @category scripts
+ */
+export const embeddings = (
+  vectors: ReadonlyArray<ReadonlyArray<number>>,
+  tokens: Tokens = { inputTokens: vectors.length, outputTokens: 0 }
+): Script => [parts({ type: "embeddings", vectors }), finish(tokens)]
+
+/**
  * A call that is refused before any output.
  *
  * @since 0.1.0

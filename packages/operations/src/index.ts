@@ -1,0 +1,6 @@
+/**
+ * What operating needs beyond effect.
+ *
+ * @since 0.1.0
+ */
+export {}
