@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import * as ExplainTiers from "@echelon/core/ExplainTiers"
 import type * as Plan from "@echelon/core/Plan"
 import type * as Origin from "./Origin.ts"
 import * as PlanTiers from "./PlanTiers.ts"
@@ -105,23 +106,25 @@ export const make = (plan: Plan.Root, resolved: Pick<Resolve.Resolved, "tree">):
     polling_pools: keysOf(tree, "polling_pools"),
     wrappers: keysOf(tree, "wrappers")
   }
-  const echelons = PlanTiers.echelons(plan)
+  const echelons = ExplainTiers.echelons(plan)
   const problems: Array<Problem.Problem> = []
   const path = (kind: Kind, name: string): Origin.Path => ["llms", kind, keys[kind].get(name) ?? name]
   /** Whether a part of the plan came from the tree at all. */
   const isFromTree = (key: Origin.Path): boolean => key[0] !== "llms" || Tree.get(tree, key.slice(0, 3)) !== undefined
+  const walks = (kind: "pool" | "group", named: Readonly<Record<string, unknown>>) =>
+    new Map(
+      Object.keys(named).flatMap((name) => {
+        const walk = PlanTiers.of(plan, { kind, name }, echelons)
+        return walk === undefined ? [] : [[name, walk] as const]
+      })
+    )
   return {
     plan,
     tree,
     echelons,
     declared: declaredOf(plan),
-    groupWalks: new Map(
-      Object.keys(plan.groups).flatMap((name) => {
-        const walk = PlanTiers.ofGroup(plan, name, echelons)
-        return walk === undefined ? [] : [[name, walk] as const]
-      })
-    ),
-    poolWalks: new Map(Object.values(plan.pools).map((pool) => [pool.name, PlanTiers.ofPool(plan, pool)] as const)),
+    groupWalks: walks("group", plan.groups),
+    poolWalks: walks("pool", plan.pools),
     path,
     echelonPath: ({ echelon, group }) => [...path("groups", group.name), echelon.name],
     problems,

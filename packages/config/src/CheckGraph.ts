@@ -1,13 +1,15 @@
 /**
- * Checks of who names whom: what is unknown, never reached, used by nobody, said twice or hidden by another name.
+ * Checks of who names whom: what is unknown, never reached, going in a circle, used by nobody, said twice or hidden by another name.
  *
  * @since 0.1.0
  */
+import * as ExplainTiers from "@echelon/core/ExplainTiers"
 import * as Nearest from "@echelon/core/Nearest"
 import type * as Plan from "@echelon/core/Plan"
 import * as CheckContext from "./CheckContext.ts"
+import * as Names from "./Names.ts"
 import type * as Origin from "./Origin.ts"
-import * as PlanTiers from "./PlanTiers.ts"
+import type * as PlanTiers from "./PlanTiers.ts"
 import * as Wording from "./Wording.ts"
 
 type Check = (context: CheckContext.Context) => void
@@ -18,7 +20,7 @@ const checkReferences: Check = (context) => {
   const look = (key: Origin.Path, what: string, name: string | undefined, known: Iterable<string>): void => {
     const names = [...known]
     if (name === undefined || names.includes(name)) return
-    fail("reference", key, `unknown ${what} "${name}"; ${Nearest.hint(name, names)}`)
+    fail("reference", key, `unknown ${what} "${name}"; ${Nearest.hint(name, Names.shown(context.tree, names))}`)
   }
   const instances = [...declared.keys(), ...Object.keys(plan.disabled)]
   for (const placed of echelons.values()) {
@@ -79,6 +81,55 @@ const checkReached: Check = ({ groupWalks, path, plan, poolWalks, warn }) => {
   }
 }
 
+/** The shortest way from one group to another along `fallback_groups`, both included. */
+const wayTo = (
+  edges: ReadonlyMap<string, ReadonlySet<string>>,
+  from: string,
+  to: string
+): ReadonlyArray<string> | undefined => {
+  const seen = new Set([from])
+  let ends: ReadonlyArray<ReadonlyArray<string>> = [[from]]
+  while (ends.length > 0) {
+    const found = ends.find((way) => way.at(-1) === to)
+    if (found !== undefined) return found
+    ends = ends.flatMap((way) => {
+      const fresh = [...(edges.get(way.at(-1) ?? "") ?? [])].filter((name) => !seen.has(name))
+      for (const name of fresh) seen.add(name)
+      return fresh.map((name) => [...way, name])
+    })
+  }
+  return undefined
+}
+
+/** Groups that fall back on one another. It is no error: a request follows one list, and tries an echelon once. */
+const checkCycles: Check = (context) => {
+  const { echelons, path, plan, warn } = context
+  const edges = new Map(
+    Object.values(plan.groups).map(({ fallback, name }) => {
+      const named = fallback.strategy === "none" ? [] : fallback.echelons
+      const groups = named.flatMap((echelon) => echelons.get(echelon)?.group.name ?? [])
+      return [name, new Set(groups.filter((group) => group !== name))] as const
+    })
+  )
+  const told = new Set<string>()
+  for (const [name, nexts] of edges) {
+    const list = [...path("groups", name), "fallback_config", "fallback_groups"]
+    for (const next of nexts) {
+      const way = wayTo(edges, next, name)
+      if (way === undefined) continue
+      const id = JSON.stringify([...way].sort())
+      if (told.has(id)) continue
+      told.add(id)
+      const index = CheckContext.textsAt(context, list).findIndex(
+        (text) => text === next || echelons.get(text)?.group.name === next
+      )
+      const at = index < 0 ? list : CheckContext.itemPath(context, list, index)
+      const message = `cyclic fallback: ${[name, ...way].join(" -> ")}; no request goes round, since only the list of the group that was called is followed`
+      warn("cycle", [at], message)
+    }
+  }
+}
+
 /** Models that no echelon names. A provider's default model is there for direct calls. */
 const checkUsed: Check = ({ echelons, path, plan, warn }) => {
   // Without a group all calls are direct.
@@ -115,11 +166,11 @@ const checkShadowed: Check = ({ echelons, path, plan, warn }) => {
     warn("shadowed", [[...at, "name"], at], message)
   }
   for (const name of Object.keys(plan.pools)) {
-    if (PlanTiers.find(plan.wrappers, name) !== undefined) hidden("polling_pools", name, "the wrapper", "pool")
+    if (ExplainTiers.find(plan.wrappers, name) !== undefined) hidden("polling_pools", name, "the wrapper", "pool")
   }
   for (const name of Object.keys(plan.groups)) {
-    if (PlanTiers.find(plan.wrappers, name) !== undefined) hidden("groups", name, "the wrapper", "group")
-    else if (PlanTiers.find(plan.pools, name) !== undefined) hidden("groups", name, "the pool", "group")
+    if (ExplainTiers.find(plan.wrappers, name) !== undefined) hidden("groups", name, "the wrapper", "group")
+    else if (ExplainTiers.find(plan.pools, name) !== undefined) hidden("groups", name, "the pool", "group")
     if (echelons.has(name)) {
       const at = path("groups", name)
       const message = `"${name}" is also an echelon of another group, which this name hides`
@@ -179,5 +230,6 @@ const checkTwice: Check = (context) => {
  * @category checks
  */
 export const check: Check = (context) => {
-  for (const one of [checkReferences, checkReached, checkUsed, checkShadowed, checkRepeated, checkTwice]) one(context)
+  for (const one of [checkReferences, checkReached, checkCycles, checkUsed, checkShadowed, checkRepeated, checkTwice])
+    one(context)
 }

@@ -17,6 +17,7 @@ import * as GlobalFile from "./GlobalFile.ts"
 import * as GroupFile from "./GroupFile.ts"
 import * as Groups from "./Groups.ts"
 import * as Instances from "./Instances.ts"
+import * as MetricsSection from "./MetricsSection.ts"
 import * as Names from "./Names.ts"
 import * as Origin from "./Origin.ts"
 import * as PoolFile from "./PoolFile.ts"
@@ -143,7 +144,7 @@ const checkRouting = (
     if (name === undefined || known[key].includes(name)) continue
     const at = ["routing", key]
     const shown = Decode.quoted(tree, at, name)
-    const message = `unknown ${key.slice("default_".length)} ${shown}; ${Nearest.hint(name, known[key])}`
+    const message = `unknown ${key.slice("default_".length)} ${shown}; ${Nearest.hint(name, Names.shown(tree, known[key]))}`
     report(Problem.error("reference", Tree.originOf(tree, at), at, message))
   }
 }
@@ -193,7 +194,7 @@ export const compile = (resolved: Resolve.Resolved, catalogue: Catalogue.Catalog
 
   const sorted = Problem.sort(problems)
   if (Result.isFailure(outer) || sorted.some(Problem.isError)) return { plan: undefined, problems: sorted }
-  const { reload, routing, shutdown } = outer.success
+  const { metrics, reload, routing, shutdown } = outer.success
   return {
     plan: {
       providers: Names.record(instances.providers),
@@ -208,7 +209,8 @@ export const compile = (resolved: Resolve.Resolved, catalogue: Catalogue.Catalog
         defaultProvider: routing.default_provider
       },
       shutdownGrace: shutdown.shutdown_grace,
-      reload
+      reload,
+      metrics: MetricsSection.toPlan(metrics)
     },
     problems: sorted
   }

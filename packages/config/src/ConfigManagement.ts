@@ -25,6 +25,7 @@ import * as Compile from "./Compile.ts"
 import * as ConfigError from "./ConfigError.ts"
 import * as ConfigTree from "./ConfigTree.ts"
 import * as Diff from "./Diff.ts"
+import * as Names from "./Names.ts"
 import * as Origin from "./Origin.ts"
 import * as Problem from "./Problem.ts"
 import * as Resolve from "./Resolve.ts"
@@ -93,7 +94,7 @@ const readAll = Effect.fnUntraced(function* (options: Options) {
   }
   const { plan, problems } = Compile.compile(resolved, catalogue)
   const compiled: Compile.Compiled = {
-    plan: tree.problems.length === 0 ? plan : undefined,
+    plan: tree.problems.some(Problem.isError) ? undefined : plan,
     problems: Problem.sort([...tree.problems, ...problems])
   }
   return { files: tree, resolved, compiled } satisfies Read
@@ -148,7 +149,7 @@ const missing = (
   known: ReadonlyArray<string>
 ): ConfigError.ConfigError => {
   const path = ["llms", kind]
-  const message = `no ${what} is named "${name}"; ${Nearest.hint(name, known)}`
+  const message = `no ${what} is named "${name}"; ${Nearest.hint(name, Names.shown(loaded.resolved.tree, known))}`
   const origin = Origin.file(loaded.resolved.root)
   return ConfigError.make([Problem.error("reference", origin, path, message)])
 }

@@ -8,12 +8,22 @@ import * as ConfigProvider from "effect/ConfigProvider"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Layer from "effect/Layer"
+import * as Schema from "effect/Schema"
 import * as ConfigManagement from "./ConfigManagement.ts"
 import * as Field from "./Field.ts"
+import * as Listing from "./Listing.ts"
 import type * as Origin from "./Origin.ts"
 import * as Tree from "./Tree.ts"
 
-const toNode = (node: Tree.Node | undefined): ConfigProvider.Node | undefined => {
+const words: Readonly<Record<Field.TimeUnit, string>> = { ms: "millis", s: "seconds", m: "minutes", h: "hours" }
+
+/** A time with a unit in effect's words; anything else as it is. */
+const inWords = (text: string, path: Origin.Path): string => {
+  const time = Listing.keyOf(path)?.unit === "seconds" ? Field.timeOf(text) : undefined
+  return time === undefined ? text : `${time.amount} ${words[time.unit]}`
+}
+
+const toNode = (node: Tree.Node | undefined, path: Origin.Path): ConfigProvider.Node | undefined => {
   switch (node?._tag) {
     case undefined:
     case "Unset":
@@ -24,7 +34,8 @@ const toNode = (node: Tree.Node | undefined): ConfigProvider.Node | undefined =>
       return ConfigProvider.makeArray(node.items.length)
     case "Leaf": {
       const value = Tree.valueOf(node)
-      return ConfigProvider.makeValue(value instanceof Date ? value.toISOString() : String(value))
+      if (value instanceof Date) return ConfigProvider.makeValue(value.toISOString())
+      return ConfigProvider.makeValue(typeof value === "string" ? inWords(value, path) : String(value))
     }
   }
 }
@@ -33,15 +44,17 @@ const toNode = (node: Tree.Node | undefined): ConfigProvider.Node | undefined =>
  * Makes a provider that looks a path up in the tree as it is then. Keys are those of the files: snake case, and
  * the name of a file without `.toml`.
  *
- * **Gotchas** Credentials are handed out as text; read them with `Config.Redacted`. Times are handed out as the
- * files state them; read them with `time`, since `Config.Duration` knows neither `30` nor `"30s"`.
+ * **Details** A time with a unit is handed out in effect's words, `"30s"` as `30 seconds`, for `Config.Duration`; a
+ * time without one as the number of seconds that it is, for `Config.Number`. A provider gives one text for a key, and
+ * there is none that both read: whoever does not know how a time is stated reads it with `time`.
+ *
+ * **Gotchas** Credentials are handed out as text; read them with `Config.Redacted`.
  *
  * @example
  * ```ts
  * import { ConfigProviderTree, Resolve } from "@echelon/config"
  * import * as Config from "effect/Config"
- * import * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
+ * import * as Effect from "effect/Effect"
  *
  * const { tree } = Resolve.resolve({
  *   root: "configs",
@@ -58,10 +71,19 @@ import * as Effect from "effect/Effect"
  * @category constructors
  */
 export const make = (tree: Effect.Effect<Tree.Table>): ConfigProvider.ConfigProvider =>
-  ConfigProvider.make((path: Origin.Path) => Effect.map(tree, (root) => toNode(Tree.get(root, path))))
+  ConfigProvider.make((path: Origin.Path) => Effect.map(tree, (root) => toNode(Tree.get(root, path), path)))
+
+const inEffectsWords = Schema.DurationFromString.check(
+  Schema.makeFilter((time: Duration.Duration) => Field.isTime(Duration.toMillis(time)), {
+    expected: "a time from 0 (at most 24 days)"
+  })
+)
+
+const stated = Schema.Union([Field.secondsOrZero, inEffectsWords])
 
 /**
- * Reads a time as files state it: a number of seconds, or text such as `"30s"`, `"500ms"`, `"5m"`, `"1h"`.
+ * Reads a time as files state it: a number of seconds, or text such as `"30s"`, `"500ms"`, `"5m"`, `"1h"`. It also reads
+ * effect's words, `30 seconds`, and may be used with any provider.
  *
  * @example
  * ```ts
@@ -80,7 +102,7 @@ export const make = (tree: Effect.Effect<Tree.Table>): ConfigProvider.ConfigProv
  * @category constructors
  */
 export const time = (name?: string): Config.Config<Duration.Duration> =>
-  Config.map(Config.schema(Field.secondsOrZero, name), Duration.millis)
+  Config.map(Config.schema(stated, name), (time) => (typeof time === "number" ? Duration.millis(time) : time))
 
 /**
  * Makes the tree in use the `ConfigProvider`; after a reload it reads the new one.

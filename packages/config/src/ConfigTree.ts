@@ -81,6 +81,8 @@ const why = (error: PlatformError.PlatformError): string => {
   }
 }
 
+const keyOf = (place: string): string => Origin.formatPath(place.split("/"))
+
 /** One pass over the folder, and what the file system said of each file then: modified when, which inode. */
 interface Reading {
   readonly tree: ConfigTree
@@ -100,7 +102,7 @@ const readOnce = (config: string): Effect.Effect<Reading, never, FileSystem.File
     const shown = (relative: string): string => (relative === "" ? root : `${root}/${relative}`)
     const report = (code: Problem.Code, relative: string, message: string, line = 1): void => {
       if (relative.endsWith(".toml")) unreadable.push(relative)
-      const key = Origin.formatPath(relative.replace(/\.toml$/, "").split("/"))
+      const key = keyOf(relative.replace(/\.toml$/, ""))
       problems.push(Problem.error(code, Origin.file(shown(relative), line), relative === "" ? "config" : key, message))
     }
 
@@ -162,7 +164,10 @@ const readOnce = (config: string): Effect.Effect<Reading, never, FileSystem.File
             if (info.type !== "File") return
             if (!name.endsWith(".toml")) {
               if (!/\.toml$/i.test(name)) return
-              return report("folder", below, "files end in .toml, in lower case; rename this one, or it is not read")
+              const ignored = "not read, since the files that are end in .toml, in lower case; rename this one"
+              return void problems.push(
+                Problem.warning("folder", Origin.file(shown(below)), keyOf(below.replace(/\.toml$/i, "")), ignored)
+              )
             }
             if (++limits.files > maxFiles) {
               limits.full = true
@@ -181,7 +186,7 @@ const readOnce = (config: string): Effect.Effect<Reading, never, FileSystem.File
       const info = yield* fs.stat(config)
       if (info.type !== "Directory") return report("folder", "", "this is a file; expected a folder of TOML files")
       yield* visit("", [])
-      if (limits.files === 0 && problems.length === 0) {
+      if (limits.files === 0 && !problems.some(Problem.isError)) {
         report("folder", "", "the folder holds no TOML file")
       }
     }).pipe(
@@ -198,7 +203,8 @@ const readOnce = (config: string): Effect.Effect<Reading, never, FileSystem.File
  * Reads every `*.toml` below a folder. Names that begin with a dot are passed over; links are followed.
  *
  * **Details** A file is at most 1 MiB of UTF-8, with or without a byte order mark, with either line ending. There
- * are at most 2,000 files and 16 levels. What cannot be read is a problem, and the rest is read all the same.
+ * are at most 2,000 files and 16 levels. What cannot be read is an error, and the rest is read all the same;
+ * a name that ends in `.TOML` is not read, which is a warning.
  *
  * The files belong together: the folder is read until it is twice the same, so that what is given was there at one
  * moment. After ten readings, or two seconds, the last one counts.

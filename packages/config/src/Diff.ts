@@ -60,7 +60,8 @@ const show = (node: Tree.Node, path: Origin.Path): string => {
   if (node._tag === "List") return `[${node.items.map((item, i) => show(item, [...path, i])).join(", ")}]`
   // A key that is not known may be that of a credential, misspelt.
   const isOpen = node._tag !== "Leaf" || Listing.keyOf(path) !== undefined
-  return isOpen ? Decode.describe(node, path) : "a value that is not shown"
+  if (!isOpen) return "a value that is not shown"
+  return (node._tag === "Leaf" ? Listing.statedList(node, path) : undefined) ?? Decode.describe(node, path)
 }
 
 /**

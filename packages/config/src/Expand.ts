@@ -6,15 +6,18 @@
  * @since 0.1.0
  */
 import * as Result from "effect/Result"
+import * as Credentials from "./Credentials.ts"
 import type * as Origin from "./Origin.ts"
 import * as Problem from "./Problem.ts"
 import * as Template from "./Template.ts"
 import * as Tree from "./Tree.ts"
 
+const holders = new Set<string>(Credentials.keys)
+
 /** The provider whose credential stands at a path. */
 const providerOf = (path: Origin.Path): string | undefined => {
   const [llms, kind, provider, ...rest] = path
-  if (llms !== "llms" || kind !== "provider" || rest.at(-1) !== "api_key") return undefined
+  if (llms !== "llms" || kind !== "provider" || !holders.has(String(rest.at(-1)))) return undefined
   const direct = rest.length === 1
   const listed = rest.length === 3 && rest[0] === "credentials"
   return direct || listed ? String(provider) : undefined
@@ -27,12 +30,12 @@ const describe = (failure: Template.Failure, secret: boolean): string => {
     case "Demanded":
       return `the variable ${failure.name} is not set${failure.message === "" ? "" : `: ${failure.message}`}`
     case "Malformed":
-      return `${secret ? "the value holds what" : JSON.stringify(failure.text)} is no variable; write \${NAME}, \${NAME:-default} or \${NAME:?message}, and $\${ for a literal \${`
+      return `${secret ? "the value holds what" : `what begins with "${failure.begin}"`} is no variable; write \${NAME}, \${NAME:-default} or \${NAME:?message}, and $\${ for a literal \${`
   }
 }
 
 /**
- * Expands every text of a tree. An unset plain `${NAME}` in a provider's `api_key` leaves an `Unset` credential
+ * Expands every text of a tree. An unset plain `${NAME}` in a credential of a provider leaves an `Unset` credential
  * and a warning; anywhere else, and with `:?`, it is an error.
  *
  * @since 0.1.0

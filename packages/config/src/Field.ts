@@ -18,13 +18,39 @@ import * as SchemaTransformation from "effect/SchemaTransformation"
 /** What timers can wait: 2^31 - 1 milliseconds. */
 const longest = 2_147_483_647
 
-const units: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 }
+const units = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 } as const
+
+/**
+ * What a time in a file may be counted in, beside seconds without a word.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type TimeUnit = keyof typeof units
+
+/**
+ * Reads a time with a unit, such as `30s`; `undefined` when the text is none.
+ *
+ * @since 0.1.0
+ * @category getters
+ */
+export const timeOf = (text: string): { readonly amount: string; readonly unit: TimeUnit } | undefined => {
+  const [, amount, unit] = /^(\d+(?:\.\d+)?)\s*(ms|s|m|h)$/.exec(text.trim()) ?? []
+  return amount === undefined ? undefined : { amount, unit: unit as TimeUnit }
+}
+
+/**
+ * Whether a file may state so many milliseconds.
+ *
+ * @since 0.1.0
+ * @category guards
+ */
+export const isTime = (millis: number): boolean => millis >= 0 && millis <= longest
 
 const toMillis = (input: string | number): number | undefined => {
   if (typeof input === "number") return input * 1_000
-  const match = /^(\d+(?:\.\d+)?)\s*(ms|s|m|h)$/.exec(input.trim())
-  const unit = units[match?.[2] ?? ""]
-  return match === null || unit === undefined ? undefined : Number(match[1]) * unit
+  const time = timeOf(input)
+  return time === undefined ? undefined : Number(time.amount) * units[time.unit]
 }
 
 /** Text with a unit, and the same without zero. */
@@ -48,7 +74,7 @@ const time = (
       SchemaTransformation.transformEffect<number, string | number>({
         decode: (input) => {
           const millis = toMillis(input)
-          return millis !== undefined && millis <= longest && isAllowed(millis)
+          return millis !== undefined && isTime(millis) && isAllowed(millis)
             ? Effect.succeed(millis)
             : Effect.fail(new SchemaIssue.InvalidValue())
         },
@@ -84,7 +110,7 @@ export const seconds = time(
  */
 export const secondsOrZero = time(
   'seconds from 0 (at most 24 days), or text such as "30s", "500ms", "5m", "1h"',
-  (millis) => millis >= 0,
+  isTime,
   "time",
   { pattern: timeText, minimum: 0 }
 )
@@ -212,16 +238,18 @@ export const names = (what: string) =>
   )
 
 /**
- * An address that begins with `http://` or `https://` and holds no user and password.
+ * An address that begins with `http://` or `https://` and holds neither user and password nor a query, which may be
+ * secret: `[query]` has the parameters.
  *
  * @since 0.1.0
  * @category schemas
  */
 export const url = Schema.String.check(
-  Schema.makeFilter((s: string) => /^https?:\/\//.test(s) && URL.canParse(s) && !/^https?:\/\/[^/?#]*@/.test(s), {
-    expected: "an address that begins with http:// or https://, without user and password",
+  Schema.makeFilter((s: string) => /^https?:\/\/[^/?#@]+([/#][^?]*)?$/.test(s) && URL.canParse(s), {
+    expected:
+      "an address that begins with http:// or https://, without user, password and query (parameters belong into [query])",
     kind: "address",
-    stated: { pattern: "^https?://[^\\s/?#@]+([/?#]\\S*)?$" }
+    stated: { pattern: "^https?://[^\\s/?#@]+([/#][^\\s?]*)?$" }
   })
 )
 

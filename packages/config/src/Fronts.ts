@@ -54,7 +54,7 @@ export const pool = (
   const at = [...path, "task_groups"]
   file.task_groups.forEach((group, i) => {
     if (groups.includes(group)) return
-    const message = `unknown task group ${Decode.quoted(tree, [...at, i], group)}; ${Nearest.hint(group, groups)}`
+    const message = `unknown task group ${Decode.quoted(tree, [...at, i], group)}; ${Nearest.hint(group, Names.shown(tree, groups))}`
     report(Problem.error("reference", Tree.originOf(tree, [...at, i]), at, message))
   })
   return {
@@ -115,7 +115,7 @@ export const wrapper = (
   }
   if (!targets.includes(target)) {
     const what = isPool ? "pool" : "task group"
-    const message = `unknown ${what} ${Decode.quoted(tree, at, target)}; ${Nearest.hint(target, targets)}`
+    const message = `unknown ${what} ${Decode.quoted(tree, at, target)}; ${Nearest.hint(target, Names.shown(tree, targets))}`
     report(Problem.error("reference", Tree.originOf(tree, at), at, message))
   }
   return {

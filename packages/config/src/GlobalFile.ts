@@ -6,6 +6,7 @@
 import * as Plans from "@echelon/core/Plans"
 import * as Schema from "effect/Schema"
 import * as Field from "./Field.ts"
+import * as MetricsSection from "./MetricsSection.ts"
 
 /** A table that is known and has no keys yet. */
 const noKeys = (description: string) =>
@@ -68,7 +69,7 @@ export const GlobalFile = Schema.Struct({
     {},
     "reading changed files again"
   ),
-  metrics: noKeys("metrics"),
+  metrics: Field.or(MetricsSection.MetricsSection, {}, "what is measured, and where it goes"),
   tracing: noKeys("tracing"),
   logging: noKeys("logging"),
   usage: noKeys("usage"),

@@ -8,6 +8,7 @@ import type * as Plan from "@echelon/core/Plan"
 import * as Decode from "./Decode.ts"
 import type * as GroupFile from "./GroupFile.ts"
 import type * as Instances from "./Instances.ts"
+import * as Names from "./Names.ts"
 import * as Problem from "./Problem.ts"
 import type * as Resolve from "./Resolve.ts"
 import * as Tree from "./Tree.ts"
@@ -65,7 +66,7 @@ export const make = (
         const found = meaning.get(name)
         if (found === undefined && !failed.providers.some((provider) => name.startsWith(`${provider}-`))) {
           const origin = Tree.originOf(tree, [...at, "models", i])
-          const message = `unknown instance ${Decode.quoted(tree, [...at, "models", i], name)}; ${Nearest.hint(name, [...meaning.keys()])}`
+          const message = `unknown instance ${Decode.quoted(tree, [...at, "models", i], name)}; ${Nearest.hint(name, Names.shown(tree, meaning.keys()))}`
           report(Problem.error("reference", origin, [...at, "models"], message))
         }
         return found ?? []
@@ -138,7 +139,7 @@ export const make = (
       stated.fallback_groups?.flatMap((target, i) => {
         const found = targets.get(target)
         if (found === undefined && !failed.groups.some((group) => target.startsWith(`${group}.`))) {
-          const message = `unknown group or echelon ${Decode.quoted(tree, [...at, i], target)}; ${Nearest.hint(target, [...targets.keys()])}`
+          const message = `unknown group or echelon ${Decode.quoted(tree, [...at, i], target)}; ${Nearest.hint(target, Names.shown(tree, targets.keys()))}`
           report(Problem.error("reference", Tree.originOf(tree, [...at, i]), at, message))
         }
         return found ?? []

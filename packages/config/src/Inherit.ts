@@ -37,6 +37,10 @@ const nearest = (missing: string, child: string, files: Iterable<string>): strin
   return found?.file
 }
 
+/** A chain of files, without what looks like a user and a password. */
+const shown = (chain: ReadonlyArray<string>): string =>
+  chain.map((file) => file.replace(/[^/]*:[^/]*@/g, "***@")).join(" -> ")
+
 interface Parent {
   readonly path: string
   readonly origin: Origin.Origin
@@ -79,10 +83,13 @@ export const resolve = (
     const items = node._tag === "List" ? node.items : [node]
     return items.flatMap((item) => {
       const path = item._tag === "Leaf" ? Tree.valueOf(item) : undefined
-      if (typeof path === "string" && path !== "") return [{ path: resolvePath(file, path), origin: item.origin }]
-      problems.push(
-        Problem.error("type", item.origin, `${keyOf(file)}.inherits_from`, "expected a path, or a list of paths")
-      )
+      const isAddress = typeof path === "string" && /^[A-Za-z][\w+.-]*:\/\//.test(path)
+      if (typeof path === "string" && path !== "" && !isAddress)
+        return [{ path: resolvePath(file, path), origin: item.origin }]
+      const message = isAddress
+        ? "expected a path relative to this file; found an address, and nothing is fetched"
+        : "expected a path, or a list of paths"
+      problems.push(Problem.error("type", item.origin, `${keyOf(file)}.inherits_from`, message))
       return []
     })
   }
@@ -104,14 +111,14 @@ export const resolve = (
       if (cycle < through.length - 1) {
         const members = through.slice(cycle)
         const id = [...new Set(members)].sort().join("\n")
-        report(id, parent, keyOf(file), `cyclic inheritance: ${members.join(" -> ")}`)
+        report(id, parent, keyOf(file), `cyclic inheritance: ${shown(members)}`)
         continue
       }
       const node = files.get(parent.path)
       if (node === undefined) {
         if (unreadable.has(parent.path)) continue
         const hint = nearest(parent.path, file, files.keys())
-        const message = `no such file: ${through.join(" -> ")}${hint === undefined ? "" : `; did you mean "${hint}"?`}`
+        const message = `no such file: ${shown(through)}${hint === undefined ? "" : `; did you mean "${hint}"?`}`
         report(`${file}\n${parent.path}`, parent, keyOf(file), message)
         continue
       }

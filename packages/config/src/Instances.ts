@@ -11,13 +11,12 @@ import * as Nearest from "@echelon/core/Nearest"
 import type * as Plan from "@echelon/core/Plan"
 import type * as Usage from "@echelon/core/Usage"
 import * as Redacted from "effect/Redacted"
+import * as Credentials from "./Credentials.ts"
 import * as Decode from "./Decode.ts"
 import * as Names from "./Names.ts"
-import type * as Origin from "./Origin.ts"
 import * as Problem from "./Problem.ts"
 import type * as ProviderFile from "./ProviderFile.ts"
 import type * as Resolve from "./Resolve.ts"
-import * as Template from "./Template.ts"
 import * as Tree from "./Tree.ts"
 
 /**
@@ -48,78 +47,8 @@ export interface Instances {
   readonly problems: ReadonlyArray<Problem.Problem>
 }
 
-interface Slot {
-  readonly name: string
-  /** The name as a message shows it. */
-  readonly shown: string
-  readonly weight: number
-  readonly key:
-    | { readonly _tag: "Key"; readonly value: Redacted.Redacted | undefined }
-    | { readonly _tag: "Unset"; readonly variable: string }
-}
-
 /** A name to be put into another one. */
 const bareName = (quoted: string): string => quoted.replace(/^"|"$/g, "")
-
-/** An empty text means that there is no credential. */
-const given = (key: Redacted.Redacted | undefined): Slot["key"] => ({
-  _tag: "Key",
-  value: key !== undefined && Redacted.value(key) !== "" ? key : undefined
-})
-
-const keyAt = (tree: Tree.Table, path: Origin.Path, stated: Redacted.Redacted | undefined): Slot["key"] => {
-  const node = Tree.get(tree, path)
-  return node?._tag === "Unset" ? { _tag: "Unset", variable: node.variable } : given(stated)
-}
-
-/** The credentials of a provider, with the row's own variable where the file states none. */
-const slotsOf = (
-  entity: Entity<ProviderFile.ProviderFile>,
-  kind: Catalogue.Kind | undefined,
-  resolved: Resolve.Resolved,
-  report: (problem: Problem.Problem) => void
-): ReadonlyArray<Slot> => {
-  const { file, path } = entity
-  const { tree, variables } = resolved
-  const keyPath = [...path, "api_key"]
-  const stated = Tree.get(tree, keyPath)
-  const shownKind = Decode.quoted(tree, [...path, "kind"], file.kind)
-  if (file.credentials.length > 0) {
-    if (stated !== undefined) {
-      const message = "stated beside [[credentials]]; state one of the two"
-      report(Problem.error("contradiction", stated.origin, keyPath, message))
-    }
-    const seen = new Set<string>()
-    return file.credentials.map((credential, i) => {
-      const at = [...path, "credentials", i]
-      const shown = Decode.quoted(tree, [...at, "name"], credential.name)
-      if (seen.has(credential.name)) {
-        const message = `two credentials of this provider are named ${shown}`
-        report(Problem.error("duplicate", Tree.originOf(tree, [...at, "name"]), [...at, "name"], message))
-      }
-      seen.add(credential.name)
-      const key = keyAt(tree, [...at, "api_key"], credential.api_key)
-      if (kind?.needsKey === true && key._tag === "Key" && key.value === undefined) {
-        const message = `missing; the kind ${shownKind} needs a credential`
-        report(Problem.error("missing_key", Tree.originOf(tree, at), [...at, "api_key"], message))
-      }
-      return { name: credential.name, shown: bareName(shown), weight: credential.weight, key }
-    })
-  }
-  if (stated !== undefined) return [{ name: "", shown: "", weight: 1, key: keyAt(tree, keyPath, file.api_key) }]
-  const variable = kind?.keyVariable
-  const found = variable === undefined ? undefined : Template.lookup(variables, variable)
-  if (found !== undefined) return [{ name: "", shown: "", weight: 1, key: given(Redacted.make(found)) }]
-  if (kind?.needsKey !== true) return [{ name: "", shown: "", weight: 1, key: given(undefined) }]
-  if (variable !== undefined) {
-    const message = `the variable ${variable} is not set, so the instances of this credential are disabled`
-    report(Problem.warning("credential", Tree.originOf(tree, path), keyPath, message))
-    return [{ name: "", shown: "", weight: 1, key: { _tag: "Unset", variable } }]
-  }
-  const message = `missing; the kind ${shownKind} needs a credential`
-  report(Problem.error("missing_key", Tree.originOf(tree, path), keyPath, message))
-  return []
-}
 
 type StatedModel = ProviderFile.ProviderFile["models"][string]
 
@@ -131,12 +60,22 @@ const pricesOf = (
   const input = model.input_price ?? known?.input
   const output = model.output_price ?? known?.output
   const cachedInput = model.cached_input_price ?? known?.cachedInput
+  const cacheWrite = model.cache_write_price ?? known?.cacheWrite
+  const batchDiscount = model.batch_discount ?? known?.batchDiscount
   if (input !== undefined && output !== undefined) {
-    return cachedInput === undefined ? { input, output } : { input, output, cachedInput }
+    return {
+      input,
+      output,
+      ...(cachedInput === undefined ? {} : { cachedInput }),
+      ...(cacheWrite === undefined ? {} : { cacheWrite }),
+      ...(batchDiscount === undefined ? {} : { batchDiscount })
+    }
   }
   if (input !== undefined) incomplete("output_price", "input_price")
   else if (output !== undefined) incomplete("input_price", "output_price")
   else if (cachedInput !== undefined) incomplete("input_price", "cached_input_price")
+  else if (cacheWrite !== undefined) incomplete("input_price", "cache_write_price")
+  else if (batchDiscount !== undefined) incomplete("input_price", "batch_discount")
   return undefined
 }
 
@@ -208,7 +147,7 @@ export const make = (
       const message = `unknown model ${shown}; ${Nearest.hint(file.default_model, aliases)}`
       report(Problem.error("reference", Tree.originOf(tree, at), at, message))
     }
-    const slots = slotsOf(entity, kind, resolved, report)
+    const slots = Credentials.slotsOf(entity, kind, resolved, report)
     const models = Names.record(
       Object.entries(file.models).map(([alias, model]) => {
         const at = [...path, "models", alias]
@@ -223,12 +162,15 @@ export const make = (
     )
     const credentials = slots.flatMap(
       (slot): ReadonlyArray<Plan.Credential> =>
-        slot.key._tag === "Key" ? [{ name: slot.name, key: slot.key.value, weight: slot.weight }] : []
+        slot.key._tag === "Key"
+          ? [{ name: slot.name, key: slot.key.value, secrets: slot.key.secrets, weight: slot.weight }]
+          : []
     )
     const provider: Plan.Provider = {
       name,
       kind: file.kind,
       baseUrl: file.base_url,
+      auth: file.auth,
       credentials,
       headers: Names.record(Object.entries(file.headers)),
       query: Names.record(Object.entries(file.query)),
@@ -241,10 +183,16 @@ export const make = (
       connectTimeout: file.connect_timeout,
       maxConnections: file.max_connections,
       keepAlive: file.keep_alive,
+      proxy: file.proxy === undefined || Redacted.value(file.proxy).trim() === "" ? undefined : file.proxy,
+      caFile: Credentials.pathOf(tree, [...path, "ca_file"], file.ca_file),
+      http2: file.http2,
+      maxRequestBytes: file.max_request_bytes,
+      maxHeaderBytes: file.max_header_bytes,
       maxResponseBytes: file.max_response_bytes,
       maxEventBytes: file.max_event_bytes,
       maxCooldown: file.max_cooldown,
       limitScope: file.limit_scope,
+      tokenizer: file.tokenizer,
       healthCheck: file.health_check,
       models
     }

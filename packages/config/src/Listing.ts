@@ -9,6 +9,7 @@
 import * as Nearest from "@echelon/core/Nearest"
 import * as Result from "effect/Result"
 import * as Decode from "./Decode.ts"
+import * as Field from "./Field.ts"
 import * as FileSchemas from "./FileSchemas.ts"
 import * as Origin from "./Origin.ts"
 import * as Resolve from "./Resolve.ts"
@@ -61,9 +62,10 @@ const step = (value: FileSchemas.Value | undefined, segment: string | number): F
   switch (value?._tag) {
     case "Table": {
       const named = value.keys.find(({ name }) => name === segment)
-      return (
-        named ?? (value.rest === undefined ? undefined : { ...value.rest, name: String(segment), isRequired: false })
-      )
+      if (named !== undefined || value.rest === undefined) return named
+      const { pattern } = value.rest
+      const isName = pattern === undefined || new RegExp(pattern).test(String(segment))
+      return isName ? { ...value.rest, name: String(segment), isRequired: false } : undefined
     }
     case "List":
       return typeof segment === "number" ? key("", value.items) : undefined
@@ -83,7 +85,23 @@ const step = (value: FileSchemas.Value | undefined, segment: string | number): F
 export const keyOf = (path: Origin.Path): FileSchemas.Key | undefined =>
   path.reduce<FileSchemas.Key | undefined>((found, segment) => step(found?.value, segment), key("", outline()))
 
-const isTime = /^\d+(\.\d+)?\s*(ms|s|m|h)$/
+/**
+ * A list that a variable states in place of a value, as a list; `undefined` when it is none, or may hold what another
+ * variable does.
+ *
+ * @since 0.1.0
+ * @category getters
+ */
+export const statedList = (leaf: Tree.Leaf, path: Origin.Path): string | undefined => {
+  const value = Tree.valueOf(leaf)
+  const isWhole = leaf.fromVariable && typeof value === "string" && leaf.written === value
+  if (!isWhole || step(keyOf(path)?.value, 0) === undefined) return undefined
+  const items = TomlFile.parseValue(value)
+  if (!Array.isArray(items)) return undefined
+  const isPlain = (item: unknown): item is Tree.Scalar => typeof item !== "object" || item instanceof Date
+  if (!items.every(isPlain)) return undefined
+  return `[${items.map((item, i) => Decode.describe(Tree.leaf([...path, i], item, leaf.origin), [...path, i])).join(", ")}]`
+}
 
 const shownLeaf = (leaf: Tree.Leaf, path: Origin.Path, known: FileSchemas.Key | undefined): string => {
   // A key that is not known may be that of a credential, misspelt.
@@ -93,8 +111,8 @@ const shownLeaf = (leaf: Tree.Leaf, path: Origin.Path, known: FileSchemas.Key | 
   const text = Decode.describe(leaf, path)
   if (!fromVariable || typeof value !== "string") return value instanceof Date ? value.toISOString() : text
   const parsed = TomlFile.parseValue(value)
-  const isPlain = typeof parsed === "number" || typeof parsed === "boolean" || isTime.test(value)
-  if (!isPlain) return text
+  const isPlain = typeof parsed === "number" || typeof parsed === "boolean" || Field.timeOf(value) !== undefined
+  if (!isPlain) return statedList(leaf, path) ?? text
   return written === undefined || written === value ? value : `${value}, written ${text}`
 }
 

@@ -10,6 +10,7 @@ import type * as Catalogue from "@echelon/core/Catalogue"
 import * as Result from "effect/Result"
 import * as Compile from "./Compile.ts"
 import * as MigrateInstances from "./MigrateInstances.ts"
+import * as MigrateKinds from "./MigrateKinds.ts"
 import * as MigrateLedger from "./MigrateLedger.ts"
 import * as LiteLlm from "./MigrateLiteLlm.ts"
 import * as Older from "./MigrateOlder.ts"
@@ -26,15 +27,7 @@ import * as Resolve from "./Resolve.ts"
  * @since 0.1.0
  * @category models
  */
-export type Kind = (typeof kinds)[number]
-
-/**
- * Every kind, by the name that `--from` takes.
- *
- * @since 0.1.0
- * @category models
- */
-export const kinds = ["litellm", "portkey", "older"] as const
+export type Kind = MigrateKinds.Kind
 
 /**
  * What a migration gives. `files` are those to write, by their path in the folder. A current input needs nothing:
@@ -50,34 +43,6 @@ export interface Migration {
   readonly entries: ReadonlyArray<MigrateLedger.Entry>
   readonly variables: ReadonlyArray<MigrateTree.Variable>
   readonly problems: ReadonlyArray<Problem.Problem>
-}
-
-const liteLlmKeys = ["model_list", "litellm_settings", "router_settings", "general_settings", "environment_variables"]
-const portkeyKeys = [
-  "strategy",
-  "targets",
-  "virtual_key",
-  "virtualKey",
-  "override_params",
-  "overrideParams",
-  "custom_host"
-]
-
-/**
- * Tells what a file is by its format and its keys.
- *
- * @since 0.1.0
- * @category getters
- */
-export const detect = ({ format, value }: Source.Source): Kind => {
-  const keys = Object.keys(value)
-  const has = (names: ReadonlyArray<string>) => names.some((name) => keys.includes(name))
-  if (format === "toml") return "older"
-  if (has(liteLlmKeys)) return "litellm"
-  if (has(portkeyKeys) || Source.isTable(value["config"])) return "portkey"
-  if (has(["provider"]) && !has(["model", "model_name", "modelName", "type"])) return "portkey"
-  if (has(["retry", "cache"]) && !has(["model", "model_name", "modelName", "type", "provider"])) return "portkey"
-  return format === "yaml" && !has(["model", "model_name", "modelName"]) ? "litellm" : "older"
 }
 
 /** What a variable may hold: a name, an address, a number or a flag. */
@@ -107,7 +72,8 @@ const problemsOf = (
  * Migrates files of one kind. Several LiteLLM or Portkey files come into one tree; older files of a folder are
  * migrated as that folder.
  *
- * **Errors** Every file that is broken or too large, each with its line and column, and files of different kinds.
+ * **Errors** Every file that is broken or too large, each with its line and column; files of different kinds; files of
+ * which nothing is known, with what was expected. In a folder one that is known is enough.
  *
  * @example
  * ```ts
@@ -131,20 +97,31 @@ export const migrate = (
   inputs: ReadonlyArray<Source.Input>,
   options: { readonly from: Kind | undefined; readonly catalogue: Catalogue.Catalogue }
 ): Result.Result<Migration, ReadonlyArray<Problem.Problem>> => {
+  const expected = MigrateKinds.expected(options.from)
   const parsed = inputs.map(Source.parse)
-  const failures = parsed.flatMap((one) => (Result.isFailure(one) ? [one.failure] : []))
+  const failures = parsed.flatMap((one) => {
+    if (Result.isSuccess(one)) return []
+    const { failure } = one
+    return [failure.code === "type" ? { ...failure, message: `${failure.message}; ${expected}` } : failure]
+  })
   const sources = parsed.flatMap((one) => (Result.isSuccess(one) ? [one.success] : []))
   if (failures.length > 0) return Result.fail(Problem.sort(failures))
-  const found = sources.map((source) => options.from ?? detect(source))
+  const strange = MigrateKinds.strange(sources, options.from)
+  if (strange.length > 0) return Result.fail(Problem.sort(strange))
+  const found = sources.map((source) => options.from ?? MigrateKinds.detect(source))
   const kind = found[0] ?? "older"
   const odd = sources[found.findIndex((one) => one !== kind)]
   if (odd !== undefined) {
-    const message = `looks like ${detect(odd)}, and ${sources[0]?.file} like ${kind}; migrate one kind at a time, or say --from`
+    const message = `looks like ${MigrateKinds.detect(odd)}, and ${sources[0]?.file} like ${kind}; migrate one kind at a time, or say --from`
     return Result.fail([Problem.error("kind", Origin.file(odd.file), "file", message)])
   }
 
-  const known = kind === "litellm" ? LiteLlm.known : kind === "portkey" ? Portkey.known : []
-  const ledger = MigrateLedger.make(sources, known)
+  const nearest = {
+    litellm: MigrateLedger.among(LiteLlm.known),
+    portkey: MigrateLedger.among(Portkey.known),
+    older: Older.nearest
+  }
+  const ledger = MigrateLedger.make(sources, nearest[kind])
   const tree = MigrateTree.make(ledger)
   const instances = MigrateInstances.make(tree)
   let changed = true

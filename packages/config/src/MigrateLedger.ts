@@ -99,21 +99,41 @@ const outcomeOf = (marks: ReadonlyArray<Mark>): Outcome => {
 }
 
 /**
- * Makes a ledger of all keys of these files. `known` are the names that a misspelt key may have meant.
+ * Finds the name that a key may have meant.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type FindNearest = (source: MigrateSource.Source, path: Origin.Path) => string | undefined
+
+/**
+ * Finds it for the first segment that is none of these names.
  *
  * @since 0.1.0
  * @category constructors
  */
-export const make = (sources: ReadonlyArray<MigrateSource.Source>, known: ReadonlyArray<string> = []): Ledger => {
+export const among =
+  (known: ReadonlyArray<string>): FindNearest =>
+  (_source, path) => {
+    const name = path.find((segment) => typeof segment === "string" && !known.includes(segment))
+    return typeof name === "string" ? Nearest.find(name, known)[0] : undefined
+  }
+
+/**
+ * Makes a ledger of all keys of these files.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = (sources: ReadonlyArray<MigrateSource.Source>, nearest: FindNearest = () => undefined): Ledger => {
   const slots = new Map(sources.map((source) => [source, slotsOf(source.value)] as const))
   const reached = ({ path, source }: Pick<MigrateSource.Stated, "source" | "path">): ReadonlyArray<Slot> => {
     const found = slots.get(source)
     const run = found?.runs.get(Origin.pathKey(path))
     return run === undefined ? [] : (found?.all.slice(...run) ?? [])
   }
-  const unknown = (path: Origin.Path): string => {
-    const name = path.find((segment) => typeof segment === "string" && !known.includes(segment))
-    const near = typeof name === "string" ? Nearest.find(name, known)[0] : undefined
+  const unknown = (source: MigrateSource.Source, path: Origin.Path): string => {
+    const near = nearest(source, path)
     return `a key that is not known here${near === undefined ? "" : `; did you mean ${JSON.stringify(near)}?`}`
   }
   return {
@@ -130,7 +150,7 @@ export const make = (sources: ReadonlyArray<MigrateSource.Source>, known: Readon
           origin: source.originAt(path),
           key: Origin.formatPath(path),
           to: distinct(marks.map((mark) => mark.to)),
-          note: marks.length === 0 ? unknown(path) : joined(marks.map((mark) => mark.note)),
+          note: marks.length === 0 ? unknown(source, path) : joined(marks.map((mark) => mark.note)),
           todo: joined(marks.map((mark) => mark.todo))
         }))
       )

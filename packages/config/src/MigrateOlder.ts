@@ -167,10 +167,12 @@ interface Plan {
   readonly changed: boolean
 }
 
+const locateBy = (what: What): Locate =>
+  what._tag === "Entity" ? locateIn(what.kind) : what._tag === "Whole" ? locateWhole : locateFragment
+
 const planOf = (source: Source.Source, what: Plan["what"], ledger: MigrateLedger.Ledger): Plan => {
   const kind = what._tag === "Entity" ? what.kind : undefined
-  const locate = what._tag === "Entity" ? locateIn(what.kind) : what._tag === "Whole" ? locateWhole : locateFragment
-  const changes = changesOf(source, kind, locate, ledger)
+  const changes = changesOf(source, kind, locateBy(what), ledger)
   const check: MigrateTree.File["check"] = (at) => {
     if (what._tag === "Fragment" || (at.length === 1 && at[0] === "inherits_from")) return undefined
     if (what._tag === "Entity") return [what.kind, at]
@@ -288,6 +290,48 @@ const write = (
   if (what._tag === "Entity" && what.kind === "wrappers" && !taken.has("type")) {
     const group = taken.has("default_config\ngroup_name") && !taken.has("default_config\npool_name")
     tree.set(file, { at: ["type"], value: group ? "task_group" : "pool", from: [], comment: "by what it names" })
+  }
+}
+
+/** Keys that any file may have, whosesoever it is. */
+const anybodys = ["name", "description", "type", "version"]
+
+/**
+ * Whether anything in a file is known here, by its place or its keys.
+ *
+ * @since 0.1.0
+ * @category guards
+ */
+export const isKnown = (source: Source.Source): boolean => {
+  const what = whatOf(source)
+  if (what._tag === "Client" || kindOf(source.value) !== undefined) return true
+  const values = valuesOf({ source, path: [], value: source.value }, [])
+  return values.some(([, path]) => {
+    const [first = ""] = path
+    return path.length > 0 && !anybodys.includes(OlderKeys.snake(first)) && locateBy(what)(path) !== undefined
+  })
+}
+
+/**
+ * The key that a misspelt one may have meant.
+ *
+ * @since 0.1.0
+ * @category getters
+ */
+export const nearest: MigrateLedger.FindNearest = (source, path) => {
+  const what = whatOf(source)
+  const keys = path.flatMap((segment) => (typeof segment === "string" ? [segment] : []))
+  const entity = kinds.find((kind) => keys[0] === "llms" && kind === keys[1])
+  switch (what._tag) {
+    case "Entity":
+      return OlderKeys.nearest(what.kind, keys)
+    case "Whole":
+      return entity === undefined || keys.length < 4
+        ? OlderKeys.nearest("global", keys)
+        : OlderKeys.nearest(entity, keys.slice(3))
+    case "Fragment":
+    case "Client":
+      return kinds.flatMap((kind) => OlderKeys.nearest(kind, keys) ?? [])[0]
   }
 }
 

@@ -6,6 +6,8 @@
  *
  * @since 0.1.0
  */
+import * as Nearest from "@echelon/core/Nearest"
+import * as Listing from "./Listing.ts"
 import * as MigrateSource from "./MigrateSource.ts"
 import * as MigrateTree from "./MigrateTree.ts"
 
@@ -247,6 +249,35 @@ const renamed = (kind: MigrateTree.Kind, path: ReadonlyArray<string>): ReadonlyA
   return undefined
 }
 
+/** A path in the spelling of now. Keys below `models`, `headers`, `query` and `tenants` are names. */
+const plainPath = (path: ReadonlyArray<string>): ReadonlyArray<string> => {
+  const isName = (i: number) => ["models", "headers", "query", "tenants"].includes(snake(path[i - 1] ?? ""))
+  return path.map((segment, i) =>
+    isName(i) ? segment : snake(segment).replace(/^(?:echelon|tier|level)_?(\d+)$/, "echelon$1")
+  )
+}
+
+/**
+ * The key of now that a misspelt key of a file of a kind may have meant, in the table where it stands.
+ *
+ * @since 0.1.0
+ * @category getters
+ */
+export const nearest = (kind: MigrateTree.Kind, path: ReadonlyArray<string>): string | undefined => {
+  const base = kind === "global" ? [] : ["llms", kind, "NAME"]
+  const plain = plainPath(path)
+  for (const [i, segment] of plain.entries()) {
+    const table = Listing.keyOf([...base, ...plain.slice(0, i)])?.value
+    if (table?._tag !== "Table") return undefined
+    if (Listing.keyOf([...base, ...plain.slice(0, i + 1)]) === undefined)
+      return Nearest.find(
+        segment,
+        table.keys.map(({ name }) => name)
+      )[0]
+  }
+  return undefined
+}
+
 /**
  * Finds the place that a key of an older file has now. Keys below `models`, `headers`, `query` and `tenants` are
  * names, which stay as they are.
@@ -256,10 +287,7 @@ const renamed = (kind: MigrateTree.Kind, path: ReadonlyArray<string>): ReadonlyA
  */
 export const find = (kind: MigrateTree.Kind, path: ReadonlyArray<string>): Found | undefined => {
   if (isKnown(kind, path)) return { path, factor: 1 }
-  const isName = (i: number) => ["models", "headers", "query", "tenants"].includes(snake(path[i - 1] ?? ""))
-  const plain = path.map((segment, i) =>
-    isName(i) ? segment : snake(segment).replace(/^(?:echelon|tier|level)_?(\d+)$/, "echelon$1")
-  )
+  const plain = plainPath(path)
   const found = renamed(kind, plain)
   if (found !== undefined) return { path: found, factor: 1 }
   for (const [unit, factor] of units) {

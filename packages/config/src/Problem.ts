@@ -44,6 +44,7 @@ export type Code =
   | "duplicate"
   | "no_instance"
   | "unreachable"
+  | "cycle"
   | "shadowed"
   | "fallback"
   | "context_window"

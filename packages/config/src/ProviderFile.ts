@@ -4,11 +4,29 @@
  * @since 0.1.0
  */
 import * as Capability from "@echelon/core/Capability"
+import * as Plan from "@echelon/core/Plan"
 import * as Plans from "@echelon/core/Plans"
 import * as Schema from "effect/Schema"
 import * as Field from "./Field.ts"
 
 const { provider } = Plans.defaults
+
+const computed = {
+  access_key_id: Field.optional(Field.secret, 'for auth = "sigv4"; AWS_ACCESS_KEY_ID when no credential is stated'),
+  secret_access_key: Field.optional(
+    Field.secret,
+    'for auth = "sigv4"; AWS_SECRET_ACCESS_KEY when no credential is stated'
+  ),
+  session_token: Field.optional(
+    Field.secret,
+    'for auth = "sigv4" with temporary credentials; AWS_SESSION_TOKEN when no credential is stated'
+  ),
+  service_account: Field.optional(Field.secret, 'for auth = "google": the JSON text of a service account'),
+  service_account_file: Field.optional(
+    Field.name,
+    'for auth = "google": the file of that text, relative to this one; GOOGLE_APPLICATION_CREDENTIALS when no credential is stated'
+  )
+} as const
 
 /**
  * One of several credentials.
@@ -19,6 +37,7 @@ const { provider } = Plans.defaults
 export const Credential = Schema.Struct({
   name: Field.required(Field.name, 'what follows the "@" in the names of its instances'),
   api_key: Field.optional(Field.secret, "the credential"),
+  ...computed,
   weight: Field.or(Field.aboveZero, 1, "its share where a pool rotates by weight")
 }).annotate({ expected: "a table with name and api_key" })
 
@@ -43,6 +62,8 @@ export const Model = Schema.Struct({
   input_price: Field.optional(price, "price of input; from the built-in catalogue when absent"),
   output_price: Field.optional(price, "price of output; from the built-in catalogue when absent"),
   cached_input_price: Field.optional(price, "price of input that the provider reads from its cache"),
+  cache_write_price: Field.optional(price, "price of input that the provider writes to its cache"),
+  batch_discount: Field.optional(Field.ratio, "share that is taken off in a batch: 0.5 is half the price"),
   capabilities: Field.optional(
     Schema.Array(Field.oneOf(Capability.all)).annotate({ expected: "a list of capabilities" }),
     "what the model can do; from the built-in catalogue when absent, and what is unknown excludes nothing"
@@ -78,6 +99,11 @@ export const ProviderFile = Schema.Struct({
     Field.secret,
     "the credential; the variable of the kind when absent, OPENAI_API_KEY for example"
   ),
+  auth: Field.optional(
+    Field.oneOf(Plan.authKinds),
+    "how it is shown who asks: a key, an AWS signature, a token of a Google service account, or a token that the program supplies; as is usual for the kind when absent"
+  ),
+  ...computed,
   headers: Field.or(secrets("the value of the header of that name"), {}, "sent with every request"),
   query: Field.or(secrets("the value of the parameter of that name"), {}, "added to every request's address"),
   credentials: Field.or(
@@ -98,10 +124,29 @@ export const ProviderFile = Schema.Struct({
     "connections at a time, per origin"
   ),
   keep_alive: Field.or(Field.secondsOrZero, provider.keepAlive / 1000, "how long an idle connection is kept"),
+  proxy: Field.optional(
+    Field.secret,
+    'the address of an HTTP proxy, or "none"; as HTTPS_PROXY, HTTP_PROXY and NO_PROXY say when absent'
+  ),
+  ca_file: Field.optional(
+    Field.name,
+    "a PEM file of certificate authorities to trust beside the usual ones, relative to this one"
+  ),
+  http2: Field.or(Field.flag, provider.http2, "whether HTTP/2 is spoken with a server that offers it"),
+  max_request_bytes: Field.or(
+    Field.measured("bytes", Field.int(1)),
+    provider.maxRequestBytes,
+    "the largest body that is sent"
+  ),
+  max_header_bytes: Field.or(
+    Field.measured("bytes", Field.int(1)),
+    provider.maxHeaderBytes,
+    "the most that the headers of a response may hold together"
+  ),
   max_response_bytes: Field.or(
     Field.measured("bytes", Field.int(1)),
     provider.maxResponseBytes,
-    "the largest whole response"
+    "the largest whole response, decompressed"
   ),
   max_event_bytes: Field.or(
     Field.measured("bytes", Field.int(1)),
@@ -110,6 +155,11 @@ export const ProviderFile = Schema.Struct({
   ),
   max_cooldown: Field.or(Field.seconds, provider.maxCooldown / 1000, "the longest wait a provider may name"),
   limit_scope: Field.or(Field.oneOf(["model", "credential", "provider"]), provider.limitScope, "whom a 429 cools down"),
+  tokenizer: Field.or(
+    Field.oneOf(Plan.tokenizers),
+    provider.tokenizer,
+    'how the tokens of a request are counted for limits and context windows: "exact" with the encoding of the model, where it is published'
+  ),
   health_check: Field.optional(
     Field.oneOf(["models", "ping", "none"]),
     "how a probe asks; as is usual for the kind when absent"

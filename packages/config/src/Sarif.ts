@@ -61,6 +61,10 @@ export const rules: Readonly<Record<Problem.Code, Help>> = {
     short: "An echelon that is never, or hardly ever, reached",
     help: "Name it in fallback_groups, put its group into a pool, raise max_attempts, or remove it."
   },
+  cycle: {
+    short: "Groups that fall back on one another",
+    help: "Shorten one of the lists, unless each is meant as it stands: no list is followed into another."
+  },
   shadowed: { short: "A name that another one hides", help: "Rename one of the two, or remove the one never used." },
   fallback: {
     short: "An order of fallbacks that cannot be meant",

@@ -132,7 +132,7 @@ export const providers: ReadonlyArray<Provider> = [
     kind: "xai",
     variable: "XAI_API_KEY",
     large: { model: "grok-4" },
-    small: { model: "grok-3-mini" }
+    small: { model: "grok-4-fast" }
   },
   {
     name: "azure-openai",

@@ -24,7 +24,11 @@ export type Variables = Readonly<Record<string, string | undefined>>
 export type Failure =
   | { readonly _tag: "Unset"; readonly name: string }
   | { readonly _tag: "Demanded"; readonly name: string; readonly message: string }
-  | { readonly _tag: "Malformed"; readonly text: string }
+  | {
+      readonly _tag: "Malformed"
+      /** Up to the end of what may be a name: what follows it may be secret. */
+      readonly begin: string
+    }
 
 const reference = /\$\$\{|\$\{([^}]*)(\}?)/g
 const body = /^([A-Za-z_][A-Za-z0-9_]*)(?::(-|\?)([\s\S]*))?$/
@@ -74,7 +78,7 @@ export const expand = (text: string, variables: Variables): Result.Result<string
       continue
     }
     const parts = match[2] === "}" ? body.exec(match[1] ?? "") : null
-    if (parts === null) return Result.fail({ _tag: "Malformed", text: match[0] })
+    if (parts === null) return Result.fail({ _tag: "Malformed", begin: /^\$\{\w*/.exec(match[0])?.[0] ?? "${" })
     const name = parts[1] ?? ""
     const value = lookup(variables, name)
     if (value !== undefined) expanded += value

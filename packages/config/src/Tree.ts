@@ -135,16 +135,19 @@ const isCredential = (path: Origin.Path): boolean => {
 }
 
 /**
- * Whether the value at a path may be secret: a credential, `headers` and `query`, and anything below them, of
+ * Whether the value at a path may be secret: a credential, `headers`, `query` and `proxy`, and anything below them, of
  * whatever type it is. The `name` and `weight` of a credential are not.
  *
  * @since 0.1.0
  * @category guards
  */
 export const isSecret = (path: Origin.Path): boolean => {
+  // How a provider is shown who asks is a word, not what it is shown.
+  if (path.length === 4 && path[0] === "llms" && path[1] === "provider" && path[3] === "auth") return false
   const keys = keysOf(path)
   const isNamed = (key: string | number): boolean =>
-    typeof key === "string" && (/^(headers|query)$/i.test(key) || secretKey.test(key))
+    typeof key === "string" &&
+    (/^(headers|query|proxy|access_key_id|service_account)$/i.test(key) || secretKey.test(key))
   return keys.some(isNamed) || isCredential(keys)
 }
 

@@ -6,6 +6,7 @@
  *
  * @since 0.1.0
  */
+import * as ExplainTiers from "@echelon/core/ExplainTiers"
 import type * as Plan from "@echelon/core/Plan"
 import * as PlanTiers from "./PlanTiers.ts"
 import * as Wording from "./Wording.ts"
@@ -161,7 +162,7 @@ const measure = (
 ) => {
   const live = rank.flatMap(({ echelon }) =>
     echelon.instances.flatMap((name) => {
-      const instance = PlanTiers.find(plan.instances, name)
+      const instance = ExplainTiers.find(plan.instances, name)
       return instance === undefined ? [] : [[instance, echelon] as const]
     })
   )
@@ -246,10 +247,10 @@ export const of = (
       { value: timeout, count: attempts - waiting }
     ]
   })
-  const wrapper = target.kind === "wrapper" ? PlanTiers.find(plan.wrappers, target.name) : undefined
+  const wrapper = target.kind === "wrapper" ? ExplainTiers.find(plan.wrappers, target.name) : undefined
   const requestTimeout = wrapper?.requestTimeout
   const isPriced = asked.every((tier) => tier.attemptCost !== undefined)
-  const unpriced = [...before].filter((name) => PlanTiers.find(plan.instances, name)?.model.prices === undefined)
+  const unpriced = [...before].filter((name) => ExplainTiers.find(plan.instances, name)?.model.prices === undefined)
   return {
     target,
     tiers,

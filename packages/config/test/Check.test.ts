@@ -205,6 +205,26 @@ const cases: ReadonlyArray<readonly [string, Readonly<Record<string, string>>, R
     ]
   ],
   [
+    "groups that fall back on one another, each cycle once",
+    {
+      [provider]: models.replaceAll("8000\n", "100000\n").replaceAll(/capabilities.*\n/g, ""),
+      [group]: `${equal}[fallback_config]\nfallback_groups = ["fast_group.echelon2", "fast_group.echelon3", "b.echelon1"]`,
+      "llms/groups/b.toml":
+        'echelon1 = { models = ["p-other"] }\n[fallback_config]\nfallback_groups = ["c", "fast_group.echelon3"]',
+      "llms/groups/c.toml": 'echelon1 = { models = ["p-small"] }\n[fallback_config]\nfallback_groups = ["d"]',
+      "llms/groups/d.toml": 'echelon1 = { models = ["p-small"] }\n[fallback_config]\nfallback_groups = ["fast_group"]',
+      "llms/groups/e.toml": 'echelon1 = { models = ["p-small"] }\n[fallback_config]\nfallback_groups = ["b"]',
+      "llms/groups/f.toml":
+        'echelon1 = { models = ["p-small"] }\n[fallback_config]\nstrategy = "none"\nfallback_groups = ["g"]',
+      "llms/groups/g.toml": 'echelon1 = { models = ["p-small"] }\n[fallback_config]\nfallback_groups = ["f"]'
+    },
+    [
+      "configs/llms/groups/b.toml:3:20 warning llms.groups.b.fallback_config.fallback_groups[0]: cyclic fallback: b -> c -> d -> fast_group -> b; no request goes round, since only the list of the group that was called is followed",
+      "configs/llms/groups/b.toml:3:25 warning llms.groups.b.fallback_config.fallback_groups[1]: cyclic fallback: b -> fast_group -> b; no request goes round, since only the list of the group that was called is followed",
+      'configs/llms/groups/f.toml:4:1 warning llms.groups.f.fallback_config.fallback_groups: never used: with strategy = "none" a request that f.echelon1 cannot answer fails'
+    ]
+  ],
+  [
     "fallback_groups without a fallback",
     {
       [group]: `${echelons('models = ["p-large"]')}[fallback_config]\nstrategy = "none"\nfallback_groups = []\nmax_attempts = 2`,

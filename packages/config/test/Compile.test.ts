@@ -1,5 +1,6 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: the syntax that is tested
 
+import * as Problem from "@echelon/config/Problem"
 import { Plan } from "@echelon/core"
 import { expect, it } from "@effect/vitest"
 import * as Redacted from "effect/Redacted"
@@ -237,6 +238,27 @@ it("the catalogue fills what the file leaves open, and nothing more", () => {
   expect(mine?.prices).toEqual({ input: 30, output: 1, cachedInput: 2 })
 })
 
+it("prices of the cache and of batches come from the file, else from the catalogue, and need the others", () => {
+  const known = { input: 3, output: 15, cachedInput: 0.3, cacheWrite: 3.75, batchDiscount: 0.5 }
+  const catalogue = { ...Sample.catalogue, model: () => ({ prices: known }) }
+  const text = `${Sample.files[openai]}\n[models.mine]\ncache_write_price = 4\nbatch_discount = 0.25`
+  const plan = Sample.plan({ [openai]: text }, { catalogue })
+  expect(plan.instances["openai-gpt4"]?.model.prices).toEqual(known)
+  expect(plan.instances["openai-mine"]?.model.prices).toEqual({ ...known, cacheWrite: 4, batchDiscount: 0.25 })
+  const alone = (line: string) => Sample.problems({ [openai]: `${Sample.files[openai]}\n[models.mine]\n${line}` })
+  expect(alone("cache_write_price = 4")).toEqual([expect.stringContaining("missing beside cache_write_price")])
+  expect(alone("batch_discount = 0.5")).toEqual([expect.stringContaining("missing beside batch_discount")])
+})
+
+it("a provider says how tokens are counted", () => {
+  const of = (line: string) =>
+    Sample.plan({ [openai]: `${line}\n${Sample.files[openai]}` }).providers["openai"]?.tokenizer
+  expect([of(""), of('tokenizer = "exact"')]).toEqual(["estimate", "exact"])
+  expect(Sample.problems({ [openai]: `tokenizer = "best"\n${Sample.files[openai]}` })).toEqual([
+    expect.stringContaining("estimate")
+  ])
+})
+
 it("kinds come from the catalogue: unknown ones, and what each needs", () => {
   const { catalogue } = Sample
   expect(
@@ -424,4 +446,33 @@ it("a name that came from a variable is shown as it was written, in every refere
   )
   expect(lines.filter((line) => line.includes("unknown"))).toHaveLength(4)
   expect(lines.join("\n")).not.toContain("sk-hidden")
+})
+
+it("a name that a variable holds is in no hint", () => {
+  const named = (text: string) => `name = "\${HIDDEN}"\n${text}`
+  const files = {
+    ...Sample.files,
+    "llms/provider/p.toml": named('kind = "openai-compatible"\nbase_url = "http://h"\n[models.m]'),
+    "llms/provider/q.toml":
+      'kind = "openai-compatible"\nbase_url = "http://h"\n[[credentials]]\nname = "${HIDDEN}"\napi_key = "k"\n[models.m]',
+    "llms/groups/g.toml": named(
+      '[echelon1]\nmodels = ["hunter3-m", "q-m@hunter3"]\n[fallback_config]\nfallback_groups = ["hunter3"]'
+    ),
+    "llms/polling_pools/q.toml": named('task_groups = ["hunter3"]'),
+    "llms/wrappers/w.toml": named('type = "pool"\ndefault_config = { pool_name = "hunter3" }'),
+    "llms/wrappers/v.toml": 'type = "task_group"\ndefault_config = { group_name = "hunter3" }',
+    "global.toml": '[routing]\ndefault_wrapper = "hunter3"\ndefault_pool = "hunter3"\ndefault_provider = "hunter3"'
+  }
+  const variables = { ...Sample.variables, HIDDEN: "hunter2" }
+  const said = Sample.compile(files, { variables, catalogue: Sample.catalogue }).problems.map(Problem.format)
+  expect(said.filter((line) => line.includes("unknown"))).toHaveLength(9)
+  expect(said.join("\n")).not.toContain("hunter2")
+  expect(said.join("\n")).toContain('unknown pool "hunter3"; known: "fast_pool"')
+})
+
+it("what is malformed is quoted up to the name", () => {
+  const said = Sample.problems({ "global.toml": '[llms.groups.fast_group]\ndescription = "${PASS :-hunter2}"' })
+  expect(said).toEqual([
+    'configs/global.toml:2:1 error llms.groups.fast_group.description: what begins with "${PASS" is no variable; write ${NAME}, ${NAME:-default} or ${NAME:?message}, and $${ for a literal ${'
+  ])
 })

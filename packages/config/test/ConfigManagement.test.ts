@@ -253,3 +253,18 @@ it.live("watches through the symbolic links that Kubernetes swaps", () =>
     }
   }).pipe(Effect.scoped, Effect.provide(Folder.services))
 )
+
+it.effect("a file that is not read is a warning, and the plan stands", () =>
+  Effect.gen(function* () {
+    const { root, write } = yield* Folder.make({ ...Sample.files, "llms/groups/OLD.TOML": "nonsense" })
+    const options = { config: root, variables: Sample.variables }
+    const { plan, warnings } = yield* ConfigManagement.load(options)
+    expect(Object.keys(plan.groups)).toEqual(["fast_group"])
+    expect(warnings.map((one) => Folder.short(Problem.format(one)))).toEqual([
+      "configs/llms/groups/OLD.TOML:1:1 warning llms.groups.OLD: not read, since the files that are end in .toml, in lower case; rename this one"
+    ])
+    // What cannot be read is an error still.
+    yield* write("llms/groups/large.toml", "#".repeat(1_048_577))
+    expect((yield* Effect.flip(ConfigManagement.load(options)))._tag).toBe("ConfigError")
+  }).pipe(Effect.provide(Folder.services))
+)

@@ -2,6 +2,7 @@ import * as ConfigManagement from "@echelon/config/ConfigManagement"
 import * as ConfigProviderTree from "@echelon/config/ConfigProviderTree"
 import { expect, it } from "@effect/vitest"
 import * as Config from "effect/Config"
+import * as ConfigProvider from "effect/ConfigProvider"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -72,5 +73,53 @@ it.effect("a time is read as files state it", () =>
       expect(Duration.toMillis(yield* read(text))).toBe(millis)
     }
     expect((yield* Effect.flip(read('"soon"')))._tag).toBe("ConfigError")
+  })
+)
+
+/** The time as a provider of the tree gives it to a `Config`. */
+const grace = <A>(stated: string, config: (name: string) => Config.Config<A>, variables = Sample.variables) => {
+  const { tree } = Sample.resolve(
+    { ...Sample.files, "global.toml": `[shutdown]\nshutdown_grace = ${stated}` },
+    { variables }
+  )
+  return at("shutdown")(config("shutdown_grace")).parse(ConfigProviderTree.make(Effect.succeed(tree)))
+}
+
+it.effect("a time with a unit is what effect's Duration reads, a number what its Number reads", () =>
+  Effect.gen(function* () {
+    for (const [text, millis] of [
+      ['"30s"', 30_000],
+      ['"500ms"', 500],
+      ['"1.5m"', 90_000],
+      ['" 1 h "', 3_600_000]
+    ] as const) {
+      expect(Duration.toMillis(yield* grace(text, Config.Duration))).toBe(millis)
+      expect(Duration.toMillis(yield* grace(text, ConfigProviderTree.time))).toBe(millis)
+    }
+    expect(yield* grace("30", Config.Number)).toBe(30)
+    // No text is read by both, so each reads what was stated for it, and `time` either.
+    expect((yield* Effect.flip(grace("30", Config.Duration)))._tag).toBe("ConfigError")
+    expect((yield* Effect.flip(grace('"30s"', Config.Number)))._tag).toBe("ConfigError")
+    const variables = { ...Sample.variables, ECHELON__SHUTDOWN__SHUTDOWN_GRACE: "20s" }
+    expect(Duration.toMillis(yield* grace("30", Config.Duration, variables))).toBe(20_000)
+  })
+)
+
+it.effect("only times are put into other words", () =>
+  Effect.gen(function* () {
+    const files = { ...Sample.files, "global.toml": '[llms.groups.fast_group]\ndescription = "5m"' }
+    const provider = ConfigProviderTree.make(Effect.succeed(Sample.resolve(files).tree))
+    const description = at("llms", "groups", "fast_group")(Config.String("description"))
+    expect(yield* description.parse(provider)).toBe("5m")
+  })
+)
+
+it.effect("a time of another provider is read in its words too, but not one that no file may state", () =>
+  Effect.gen(function* () {
+    const read = (text: string) => ConfigProviderTree.time("t").parse(ConfigProvider.fromUnknown({ t: text }))
+    for (const text of ["90", "90s", "1.5m", "90 seconds", "90000 millis"])
+      expect(Duration.toMillis(yield* read(text))).toBe(90_000)
+    for (const text of ["-1", "-1 seconds", "Infinity", "30 days", "", "soon"])
+      expect((yield* Effect.flip(read(text)))._tag).toBe("ConfigError")
   })
 )

@@ -190,12 +190,24 @@ it.effect("links of files in a circle are named", () =>
   }).pipe(Effect.provide(Folder.services))
 )
 
-it.effect("an ending in upper case is not passed over", () =>
+it.effect("an ending in upper case is not read, and a warning says so", () =>
   Effect.gen(function* () {
-    const { root } = yield* Folder.make({ "global.toml": "a = 1", "llms/groups/G.TOML": "b = 1" })
-    const said = lines(yield* ConfigTree.read(root))
-    expect(said).toHaveLength(1)
-    expect(said[0]).toContain("configs/llms/groups/G.TOML:1:1 error")
-    expect(said[0]).toContain("files end in .toml, in lower case; rename this one, or it is not read")
+    const ignored = "not read, since the files that are end in .toml, in lower case; rename this one"
+    const { root } = yield* Folder.make({
+      "global.toml": "a = 1",
+      "llms/groups/G.TOML": "b = 1",
+      "llms/groups/h.Toml": "b = 1"
+    })
+    const tree = yield* ConfigTree.read(root)
+    expect(lines(tree)).toEqual([
+      `configs/llms/groups/G.TOML:1:1 warning llms.groups.G: ${ignored}`,
+      `configs/llms/groups/h.Toml:1:1 warning llms.groups.h: ${ignored}`
+    ])
+    expect([Object.keys(tree.files), tree.unreadable]).toEqual([["global.toml"], []])
+    const alone = yield* Folder.make({ "GLOBAL.TOML": "a = 1" })
+    expect(lines(yield* ConfigTree.read(alone.root))).toEqual([
+      `configs/GLOBAL.TOML:1:1 warning GLOBAL: ${ignored}`,
+      "configs:1:1 error config: the folder holds no TOML file"
+    ])
   }).pipe(Effect.provide(Folder.services))
 )

@@ -115,7 +115,7 @@ y = { z = "hunter2" }
     "configs/llms/provider/b.toml:3:1 error llms.provider.b.credentials[0].name: missing; expected a name (text that is not empty)",
     "configs/llms/provider/b.toml:4:1 error llms.provider.b.credentials[0].api_key: expected text; found a list",
     "configs/llms/provider/openai.toml:2:1 error llms.provider.openai.api_key: expected text; found a number that is not shown",
-    'configs/llms/provider/openai.toml:3:1 error llms.provider.openai.base_url: expected an address that begins with http:// or https://, without user and password; found "https://***@host/4711"',
+    'configs/llms/provider/openai.toml:3:1 error llms.provider.openai.base_url: expected an address that begins with http:// or https://, without user, password and query (parameters belong into [query]); found "https://***@host/4711"',
     "configs/llms/provider/openai.toml:5:1 error llms.provider.openai.headers.x: expected text; found a list",
     "configs/llms/provider/openai.toml:7:1 error llms.provider.openai.query.y: expected text; found a table"
   ])
@@ -190,3 +190,12 @@ it("control characters do not reach the terminal", () => {
   const found = Sample.problems({ [openai]: inProvider('health_check = "a\\u001b[2J\\u009b1m\\u0000\\u202e"') })
   expect(found.join("")).toContain('found "a\\u001b[2J\\u009b1m\\u0000\\u202e"')
 })
+
+it.each(["https://h/v1?key=hunter2", "https://h?key=hunter2", "https://h/v1?"])(
+  "%s has a query, which belongs into [query]",
+  (address) => {
+    const [said = "", ...more] = Sample.problems({ [openai]: inProvider(`base_url = "${address}"`) })
+    expect(said).toContain("without user, password and query (parameters belong into [query])")
+    expect([more, said.includes("hunter2")]).toEqual([[], false])
+  }
+)

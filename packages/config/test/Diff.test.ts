@@ -29,6 +29,13 @@ it("names every value that was added, removed or changed, with what it was and w
   ])
 })
 
+it("a list that an override states is shown as a list", () => {
+  const name = "ECHELON__LLMS__GROUPS__FAST_GROUP__ECHELON1__MODELS"
+  expect(lines({}, {}, { ...Sample.variables, [name]: '["openai-gpt3.5-turbo"]' })).toEqual([
+    `$${name}:1:1 llms.groups.fast_group.echelon1.models: ["openai-gpt3.5-turbo"], was ["openai-gpt4"]`
+  ])
+})
+
 it("the same tree, however it is written, has no changes", () => {
   expect(lines({}, {})).toEqual([])
   const group =

@@ -62,6 +62,17 @@ it("wants a path or a list of paths", () => {
   ])
 })
 
+it("an address is no parent, and its password is not shown", () => {
+  const said = (parent: string) =>
+    Sample.problems({ [pool]: `task_groups = ["fast_group"]\ninherits_from = ["${parent}"]` })
+  expect(said("https://me:hunter2@host/base.toml?key=hunter2")).toEqual([
+    "configs/llms/polling_pools/fast_pool.toml:2:18 error llms.polling_pools.fast_pool.inherits_from: expected a path relative to this file; found an address, and nothing is fetched"
+  ])
+  expect(said("../me:hunter2@host/base.toml")).toEqual([
+    "configs/llms/polling_pools/fast_pool.toml:2:18 error llms.polling_pools.fast_pool.inherits_from: no such file: llms/polling_pools/fast_pool.toml -> llms/***@host/base.toml"
+  ])
+})
+
 it("a missing parent's hint is a like name, and never the file itself", () => {
   const said = (parent: string) =>
     Sample.problems({ "llms/base.toml": "", [pool]: `task_groups = ["fast_group"]\ninherits_from = "${parent}"` })[0]

@@ -47,6 +47,25 @@ it("names a default, and nothing where there is none", () => {
   expect(of("echelon2", "temperature")).toEqual([])
 })
 
+it("shows a list that an override states as one, and a text as a text", () => {
+  const shown = (key: string, text: string) => {
+    const variable = `ECHELON__LLMS__${key}`
+    const { tree: resolved } = Sample.resolve(files, { variables: { ...Sample.variables, [variable]: text } })
+    const path = Result.getOrThrow(Listing.parsePath(resolved, `llms.${key.toLowerCase().replaceAll("__", ".")}`))
+    return Listing.at(resolved, path)[0]?.value
+  }
+  const stop = "GROUPS__FAST_GROUP__ECHELON1__STOP"
+  expect(shown("GROUPS__FAST_GROUP__ECHELON1__MODELS", '["a", "b"]')).toBe('["a", "b"]')
+  expect(shown(stop, '["a", "https://me:pw@h"]')).toBe('["a", "https://***@h"]')
+  expect(shown(stop, "[a")).toBe('"[a"')
+  expect(shown("GROUPS__FAST_GROUP__DESCRIPTION", '["a"]')).toBe('"[\\"a\\"]"')
+  // What `${NAME}` holds may be a secret.
+  const models = { "llms/groups/fast_group.toml": `[echelon1]\nmodels = "\${MODELS}"` }
+  const variables = { ...Sample.variables, MODELS: '["hunter2"]' }
+  const path = ["llms", "groups", "fast_group", "echelon1", "models"]
+  expect(Listing.at(tree(models, variables), path)[0]?.value).toBe(`"\${MODELS}"`)
+})
+
 it("shows no secret and no text that a variable gave", () => {
   const provider = `kind = "openai"
 api_key = "sk-in-the-file"
@@ -129,6 +148,9 @@ it("a key that there is not is told with the nearest", () => {
 it("tells what a key means", () => {
   expect(Listing.keyOf(timeout)).toMatchObject({ unit: "seconds", whenAbsent: 60 })
   expect(Listing.keyOf(["nothing", "here"])).toBeUndefined()
+  // Only an echelon may have a name of its own beside the keys of a group.
+  expect(Listing.keyOf(["llms", "groups", "a", "echelon12"])?.value._tag).toBe("Table")
+  expect(Listing.keyOf(["llms", "groups", "a", "falback_config"])).toBeUndefined()
 })
 
 it.each([

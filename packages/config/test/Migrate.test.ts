@@ -61,7 +61,9 @@ it("files of two kinds are refused, unless the kind is stated; every broken file
   expect(failures(two)).toEqual([
     "b.json:1:1 error file: looks like portkey, and a.yaml like litellm; migrate one kind at a time, or say --from"
   ])
-  expect(failures(two, "litellm")).toEqual([])
+  expect(failures(two, "litellm")).toEqual([
+    "b.json:1:1 error file: no key of it is known here; expected LiteLLM's model_list, litellm_settings, router_settings or general_settings"
+  ])
   expect(
     failures([
       { file: "a.yaml", text: "a: [" },
@@ -71,6 +73,47 @@ it("files of two kinds are refused, unless the kind is stated; every broken file
     "a.yaml:1:1 error file: broken YAML: expected ','",
     "b.json:1:2 error file: broken JSON: the text ends where a key in double quotes is expected"
   ])
+})
+
+const expected =
+  "expected LiteLLM's model_list, litellm_settings, router_settings or general_settings, Portkey's provider, strategy or targets, or what an older tree holds: [echelon1], task_groups, default_config, [models.NAME], or a client's model"
+
+it.each<readonly [string, string, Migrate.Kind | undefined, string]>([
+  ["a.json", "{}", undefined, `the file holds no keys; ${expected}`],
+  ["a.json", "[]", undefined, `the file holds no keys; ${expected}`],
+  ["a.yaml", "", undefined, `the file holds no keys; ${expected}`],
+  ["a.toml", "# nothing\n", undefined, `the file holds no keys; ${expected}`],
+  [
+    "a.json",
+    "{}",
+    "litellm",
+    "the file holds no keys; expected LiteLLM's model_list, litellm_settings, router_settings or general_settings"
+  ],
+  ["a.yaml", "foo: 1", undefined, `no key of it is known here; ${expected}`],
+  ["a.json", '{"foo": {"bar": 1}}', undefined, `no key of it is known here; ${expected}`],
+  ["a.toml", "x = 1", undefined, `no key of it is known here; ${expected}`],
+  ["a.yaml", "foo: 1", "portkey", "no key of it is known here; expected Portkey's provider, strategy or targets"],
+  ["a.yaml", "modle_list: []", undefined, `no key of it is known here; did you mean "model_list"? ${expected}`],
+  ["a.toml", "task_grups = []", undefined, `no key of it is known here; did you mean "task_groups"? ${expected}`]
+])("%s of %j as %s is no configuration that is known, and what was expected is said", (file, text, from, message) => {
+  expect(failures([{ file, text }], from)).toEqual([`${file}:1:1 error file: ${message}`])
+})
+
+it("a folder needs one file that is known, a file that is named alone must be", () => {
+  const strange = { file: "old/notes.toml", place: "notes.toml", text: "x = 1" }
+  const group = { file: "old/llms/groups/a.toml", place: "llms/groups/a.toml", text: 'tier1 = { models = ["o-a"] }' }
+  const none = { file: "old/global.toml", place: "global.toml", text: "" }
+  expect(failures([strange, none])).toEqual(
+    [
+      `old/notes.toml:1:1 error file: no key of it is known here; ${expected}`,
+      `old/global.toml:1:1 error file: the file holds no keys; ${expected}`
+    ].sort()
+  )
+  expect(failures([strange, group, none])).toEqual([])
+  expect(failures([{ file: "b.toml", text: "x = 1" }, group])).toEqual([
+    `b.toml:1:1 error file: no key of it is known here; ${expected}`
+  ])
+  expect(one("echelon.yaml", "echelon1: { models: [a] }").kind).toBe("older")
 })
 
 it("several files come into one tree, each under names of its own", () => {

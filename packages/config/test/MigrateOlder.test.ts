@@ -64,6 +64,28 @@ it("old names and places become the new ones, and no secret is seen", () => {
   expect(outcomes(migration)).toMatchObject({ "tier2.colour": "lost", "tier1.timeout_ms": "approximated" })
 })
 
+it("a key that is not known is lost with the nearest one of its table, as it is called now", () => {
+  const notes = (place: string, text: string) =>
+    Object.fromEntries(
+      run([at(place, text)]).entries.flatMap(({ key, note, outcome }) => (outcome === "lost" ? [[key, note]] : []))
+    )
+  expect(
+    notes(
+      "llms/groups/a.toml",
+      '[tier1]\nmodels = ["o-a"]\ntimout = 3\nmaxRetrys = 2\nflavour = 1\n[falback_config]\nx = 1'
+    )
+  ).toEqual({
+    "tier1.timout": 'a key that is not known here; did you mean "timeout"?',
+    "tier1.maxRetrys": 'a key that is not known here; did you mean "max_retries"?',
+    "tier1.flavour": "a key that is not known here",
+    "falback_config.x": 'a key that is not known here; did you mean "fallback_config"?'
+  })
+  expect(notes("global.toml", '[rooting]\nx = 1\n[llms.groups.a.echelon1]\nmodels = ["o-a"]\ntimout = 3')).toEqual({
+    "rooting.x": 'a key that is not known here; did you mean "routing"?',
+    "llms.groups.a.echelon1.timout": 'a key that is not known here; did you mean "timeout"?'
+  })
+})
+
 it("a file that needs no change stays as it is, comments and all", () => {
   const file = "llms/polling_pools/fast_pool.toml"
   expect(run(inputs).files[file]).toBe(inputs.find(({ place }) => place === file)?.text)
@@ -286,14 +308,19 @@ it.each([
   }
 })
 
-it("an address with a query in a file that is otherwise current is not copied beside files that change", () => {
+it("an address with a query in a file that is otherwise current is not copied", () => {
   const files = [
     at("llms/provider/openai.toml", 'kind = "openai"\nbase_url = "https://h/v1?key=hunter2q"\napi_key = "${A}"'),
     at("llms/wrappers/w.toml", 'poolName = "p"')
   ]
   const migration = run(files)
   expect(tomls(migration)["llms/provider/openai.toml"]).toMatchObject({ base_url: "https://h/v1" })
-  expect(run(files.slice(0, 1)).current).toBe(true)
+  // An address has no query now, so the file alone is not current either.
+  const alone = run(files.slice(0, 1))
+  expect(alone.current).toBe(false)
+  expect(tomls(alone)["llms/provider/openai.toml"]).toMatchObject({ base_url: "https://h/v1" })
+  expect(outcomes(alone)).toMatchObject({ base_url: "approximated" })
+  expect(shown(alone)).not.toContain("hunter2q")
 })
 
 it("a variable alone is an address as it is", () => {

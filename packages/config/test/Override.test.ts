@@ -102,6 +102,39 @@ it.prop("changes exactly its key", { value: Schema.Int }, ({ value }) => {
   expect(Tree.set(after, path, old)).toEqual(before)
 })
 
+/** Every leaf of the sample, by its path. */
+const leaves = (
+  tree: Tree.Node,
+  path: ReadonlyArray<string | number> = []
+): ReadonlyArray<ReadonlyArray<string | number>> =>
+  tree._tag === "Table"
+    ? [...tree.entries].flatMap(([key, node]) => leaves(node, [...path, key]))
+    : tree._tag === "List"
+      ? tree.items.flatMap((node, i) => leaves(node, [...path, i]))
+      : [path]
+
+const all = leaves(Sample.resolve(Sample.files).tree)
+
+it.prop(
+  "whichever key it is, and however it is spelt, no other changes",
+  { at: Schema.Int, value: Schema.NonEmptyString, upper: Schema.Boolean },
+  ({ at, upper, value }) => {
+    const path = all[Math.abs(at) % all.length] ?? []
+    const spelt = path.map((key) => String(key).replace(/[-.]/g, "_")).join("__")
+    const name = `ECHELON__${upper ? spelt.toUpperCase() : spelt}`
+    const before = Sample.resolve(Sample.files).tree
+    const { problems, tree } = Sample.resolve(Sample.files, set({ [name]: value }))
+    expect(problems).toEqual([])
+    const leaf = Tree.get(tree, path)
+    expect(leaf?._tag === "Leaf" && Tree.valueOf(leaf)).toBe(value)
+    for (const other of all) {
+      if (other === path) continue
+      expect([other, Tree.get(tree, other)]).toEqual([other, Tree.get(before, other)])
+    }
+    expect(leaves(tree)).toEqual(all)
+  }
+)
+
 it("a variable that is set to nothing overrides nothing, and says so", () => {
   const empty = set({ ECHELON__LLMS__GROUPS__FAST_GROUP__ECHELON1__TIMEOUT: "" })
   expect(Sample.problems({}, empty)).toEqual([

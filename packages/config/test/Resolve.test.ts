@@ -4,6 +4,7 @@ import * as Origin from "@echelon/config/Origin"
 import * as Resolve from "@echelon/config/Resolve"
 import * as Tree from "@echelon/config/Tree"
 import { expect, it } from "@effect/vitest"
+import * as Schema from "effect/Schema"
 import { stringify } from "smol-toml"
 import * as Sample from "./support/Sample.ts"
 
@@ -79,8 +80,8 @@ it("says which variable is missing, demanded or misspelt, and shows a variable a
   ).toEqual([
     "configs/llms/groups/fast_group.toml:1:1 error llms.groups.fast_group.description: the variable A is not set: ask the operator",
     'configs/llms/groups/fast_group.toml:4:1 error llms.groups.fast_group.echelon1.timeout: expected seconds above 0 (at most 24 days), or text such as "30s", "500ms", "5m", "1h"; found "${T}"',
-    'configs/llms/groups/fast_group.toml:5:1 error llms.groups.fast_group.echelon1.stop: "${1}" is no variable; write ${NAME}, ${NAME:-default} or ${NAME:?message}, and $${ for a literal ${',
-    'configs/llms/groups/fast_group.toml:6:1 error llms.groups.fast_group.echelon1.seed: "${" is no variable; write ${NAME}, ${NAME:-default} or ${NAME:?message}, and $${ for a literal ${'
+    'configs/llms/groups/fast_group.toml:5:1 error llms.groups.fast_group.echelon1.stop: what begins with "${1" is no variable; write ${NAME}, ${NAME:-default} or ${NAME:?message}, and $${ for a literal ${',
+    'configs/llms/groups/fast_group.toml:6:1 error llms.groups.fast_group.echelon1.seed: what begins with "${" is no variable; write ${NAME}, ${NAME:-default} or ${NAME:?message}, and $${ for a literal ${'
   ])
 })
 
@@ -102,6 +103,61 @@ it("resolving what was resolved changes nothing", () => {
   expect(twice.problems).toEqual([])
   expect(plain(twice.tree)).toEqual(plain(once.tree))
 })
+
+const Text = Schema.Literals(["a", "$${A}", "${B}", "${MISSING:-x}", "<$${ ${B} >", "5", "true"])
+const Value = Schema.Union([Schema.Int, Schema.Boolean, Text, Schema.Array(Text)])
+const Key = Schema.Literals(["one", "two", "with.dot"])
+const Edits = Schema.Array(Schema.Struct({ key: Key, below: Schema.Array(Key), value: Value }))
+
+/** Tables and values, so that one layer has a table where another has a value. */
+const layerOf = (edits: typeof Edits.Type): Readonly<Record<string, unknown>> =>
+  Object.fromEntries(
+    edits.map(({ below: [inner], key, value }) => [key, inner === undefined ? value : { [inner]: value }])
+  )
+
+const plainOf = (tree: Tree.Table) => JSON.parse(JSON.stringify(Tree.toPlain(tree, Tree.valueOf)))
+const resolveAll = (files: Readonly<Record<string, string>>, env?: string) =>
+  Resolve.resolve({ root: "configs", files, env, variables: { B: "b" } })
+const inGroup = (edits: typeof Edits.Type) => stringify({ llms: { groups: { g: layerOf(edits) } } })
+
+it.prop("resolving what was resolved changes nothing, whatever it is", { a: Edits, b: Edits, c: Edits }, (layers) => {
+  const files = {
+    "global.toml": inGroup(layers.a),
+    "llms/groups/g.toml": stringify(layerOf(layers.b)),
+    "environments/e.toml": inGroup(layers.c)
+  }
+  const once = resolveAll(files, "e")
+  expect(once.problems).toEqual([])
+  const text = stringify(plainOf(once.tree)).replaceAll("${", () => "$${")
+  const twice = resolveAll({ "global.toml": text })
+  expect(twice.problems).toEqual([])
+  expect(plainOf(twice.tree)).toEqual(plainOf(once.tree))
+})
+
+it.prop(
+  "which layers are laid over one another first makes no difference",
+  { a: Edits, b: Edits, c: Edits },
+  (layers) => {
+    const group = (files: Readonly<Record<string, string>>, env?: string) =>
+      Tree.get(resolveAll(files, env).tree, ["llms", "groups", "g"])
+    const shown = (node: Tree.Node | undefined) => node && Tree.toPlain(node, Tree.valueOf)
+    const [a, b, c] = [stringify(layerOf(layers.a)), stringify(layerOf(layers.b)), stringify(layerOf(layers.c))]
+    // (a, b), then c, by parents; and a, then (b, c), by a global file beneath a child and its parent.
+    const parent = { "llms/a.toml": a, "llms/b.toml": `inherits_from = "a.toml"\n${b}` }
+    const one = group({ ...parent, "llms/groups/g.toml": `inherits_from = "../b.toml"\n${c}` })
+    const two = group({
+      "llms/a.toml": a,
+      "llms/b.toml": b,
+      "llms/groups/g.toml": `inherits_from = ["../a.toml", "../b.toml"]\n${c}`
+    })
+    const three = group({
+      "global.toml": inGroup(layers.a),
+      "llms/b.toml": b,
+      "llms/groups/g.toml": `inherits_from = "../b.toml"\n${c}`
+    })
+    expect([shown(two), shown(three)]).toEqual([shown(one), shown(one)])
+  }
+)
 
 it("takes CRLF and a byte order mark", () => {
   expect(Sample.problems({ [group]: '\ufeff[echelon1]\r\nmodels = ["openai-gpt4"]\r\ntimeout = 0\r\n' })).toEqual([

@@ -29,10 +29,13 @@ it.each([
   ["${EMPTY}", { _tag: "Unset", name: "EMPTY" }],
   ["${toString}", { _tag: "Unset", name: "toString" }],
   ["${MISSING:?set it}", { _tag: "Demanded", name: "MISSING", message: "set it" }],
-  ["${A", { _tag: "Malformed", text: "${A" }],
-  ["${}", { _tag: "Malformed", text: "${}" }],
-  ["${A-b}", { _tag: "Malformed", text: "${A-b}" }],
-  ["${1A}", { _tag: "Malformed", text: "${1A}" }]
+  ["${A", { _tag: "Malformed", begin: "${A" }],
+  ["${}", { _tag: "Malformed", begin: "${" }],
+  ["${A-b}", { _tag: "Malformed", begin: "${A" }],
+  ["${A :-hunter2}", { _tag: "Malformed", begin: "${A" }],
+  ["${A:hunter2}", { _tag: "Malformed", begin: "${A" }],
+  ["x ${A hunter2", { _tag: "Malformed", begin: "${A" }],
+  ["${1A}", { _tag: "Malformed", begin: "${1A" }]
 ] as const)("refuses %j", (text, expected) => {
   expect(Result.getOrThrow(Result.flip(Template.expand(text, variables)))).toEqual(expected)
 })

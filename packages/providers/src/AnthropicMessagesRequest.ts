@@ -8,6 +8,7 @@ import type * as Prompt from "effect/ai/Prompt"
 import type * as Json from "./Json.ts"
 import * as Lowering from "./Lowering.ts"
 import * as Media from "./Media.ts"
+import * as ParameterMapper from "./ParameterMapper.ts"
 import type * as Protocol from "./Protocol.ts"
 
 // ---------------------------------------------------------------------------------------------------------------
@@ -55,7 +56,7 @@ type Dropped = (field: string) => void
  */
 export const lower = (request: LlmRequest.LlmRequest, options: Protocol.Options, dropped: Dropped): Body => {
   const raw = Lowering.rawBody(request, protocol)
-  if (raw !== undefined) return lowerRaw(request, raw, options)
+  if (raw !== undefined) return lowerRaw(request, raw, options, dropped)
   const { kind, model } = options
   const system = request.messages.flatMap((message) =>
     message.role === "system" && message.content !== ""
@@ -64,7 +65,7 @@ export const lower = (request: LlmRequest.LlmRequest, options: Protocol.Options,
   )
   const body: Record<string, unknown> = {
     model,
-    ...settings(request.settings, options, dropped),
+    ...settings(request.settings, options, {}, dropped),
     messages: lowerMessages(request.messages, kind, dropped)
   }
   const [only] = system
@@ -85,29 +86,26 @@ export const lower = (request: LlmRequest.LlmRequest, options: Protocol.Options,
   return Lowering.withProviderOptions(body, request, kind, dropped)
 }
 
-const lowerRaw = (request: LlmRequest.LlmRequest, raw: Body, options: Protocol.Options): Body => {
-  const { stream: _, ...kept } = raw
+const lowerRaw = (request: LlmRequest.LlmRequest, raw: Body, options: Protocol.Options, dropped: Dropped): Body => {
+  const { stream: _, ...said } = raw
+  const kept = ParameterMapper.adapt(said, ParameterMapper.anthropicMessages, { model: options.model }, dropped)
   const filled = Lowering.fill(
     { ...kept, model: options.model },
-    settings(request.settings, options, () => {})
+    settings(request.settings, options, kept, () => {})
   )
   return request.stream ? { ...filled, stream: true } : filled
 }
 
-const settings = (settings: LlmRequest.Settings, options: Protocol.Options, dropped: Dropped): Body => {
-  const body: Record<string, unknown> = {
-    max_tokens: settings.maxOutputTokens ?? options.maxOutputTokens ?? defaultMaxTokens
-  }
-  if (settings.temperature !== undefined) {
-    // The scale ends at 1 here and at 2 elsewhere.
-    if (settings.temperature > 1) dropped("settings.temperature (above 1)")
-    body["temperature"] = Math.min(settings.temperature, 1)
-  }
-  if (settings.topP !== undefined) body["top_p"] = settings.topP
-  if (settings.topK !== undefined) body["top_k"] = settings.topK
-  if (settings.stop !== undefined && settings.stop.length > 0) body["stop_sequences"] = settings.stop
-  for (const field of ["seed", "presencePenalty", "frequencyPenalty", "reasoningEffort"] as const)
-    if (settings[field] !== undefined) dropped(`settings.${field}`)
+const settings = (
+  settings: LlmRequest.Settings,
+  { maxOutputTokens, model }: Protocol.Options,
+  stated: Body,
+  dropped: Dropped
+): Body => {
+  const limited = { ...settings, maxOutputTokens: settings.maxOutputTokens ?? maxOutputTokens ?? defaultMaxTokens }
+  const target = { model, maxOutputTokens, stated }
+  const body = ParameterMapper.map(limited, ParameterMapper.anthropicMessages, target, dropped)
+  if (settings.reasoningEffort !== undefined) dropped("settings.reasoningEffort")
   return body
 }
 
@@ -192,7 +190,10 @@ const file = (part: Prompt.FilePartEncoded, kind: string, dropped: Dropped): Rea
     media._tag === "Url"
       ? { type: "url", url: media.url }
       : { type: "base64", media_type: media.mediaType, data: media.base64 }
-  if (media.mediaType.startsWith("image/")) return [cached({ type: "image", source }, part, kind)]
+  if (media.mediaType.startsWith("image/")) {
+    if (part.fileName !== undefined) dropped("messages.file.fileName")
+    return [cached({ type: "image", source }, part, kind)]
+  }
   const title = part.fileName === undefined ? {} : { title: part.fileName }
   if (media.mediaType === "application/pdf") return [cached({ type: "document", source, ...title }, part, kind)]
   if (media.mediaType.startsWith("text/") && media._tag === "Base64") {

@@ -26,6 +26,10 @@ export interface Phrase {
  */
 export interface Dialect {
   readonly maxTokensField: "max_tokens" | "max_completion_tokens"
+  /** Where the scale of temperature ends. */
+  readonly maxTemperature: number
+  /** How many stop sequences are taken; `undefined` where no bound is known. */
+  readonly maxStopSequences: number | undefined
   /** Whether `stream_options.include_usage` is understood. */
   readonly streamUsage: boolean
   /** `object` where only `json_object` is: the schema is then left out and listed. */
@@ -53,6 +57,8 @@ export interface Dialect {
  */
 export const defaults: Dialect = {
   maxTokensField: "max_tokens",
+  maxTemperature: 2,
+  maxStopSequences: undefined,
   streamUsage: true,
   responseFormat: "schema",
   topK: false,

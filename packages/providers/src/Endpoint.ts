@@ -2,7 +2,8 @@
  * Where the requests of an instance go, and what each of them carries.
  *
  * Everything that could be wrong with an address or a header is refused here, when the instance is built. A key
- * is bound to the origin it is configured for: redirects are not followed.
+ * is bound to the origin it is configured for: redirects are not followed. Nothing of a request but the model's name
+ * gets into an address, and that neither leaves its place in the path nor the origin.
  *
  * @since 0.1.0
  */
@@ -35,6 +36,8 @@ export interface Endpoint {
   readonly generate: Target
   /** Where a stream is asked for: the same, unless the provider has an address of its own for it. */
   readonly stream: Target
+  /** Where texts are embedded; `undefined` when nowhere. */
+  readonly embed: Target | undefined
   /** Where the provider lists its models; `undefined` when it does not. */
   readonly models: Target | undefined
   readonly redaction: Redaction.Redaction
@@ -58,7 +61,7 @@ const refuse = (what: string): never => {
 }
 
 /**
- * Makes the endpoint of an instance.
+ * Makes the endpoint of an instance. With a prover the headers lack the proof, which is added when a request is sent.
  *
  * **Errors** Throws `RangeError` when the address is no absolute http or https URL or holds a user, and when a
  * header or the key holds what no header may hold. The message never shows the value.
@@ -66,11 +69,12 @@ const refuse = (what: string): never => {
  * @since 0.1.0
  * @category constructors
  */
-export const make = (row: ProviderTable.Row, instance: Plan.Instance): Endpoint => {
+export const make = (row: ProviderTable.Row, instance: Plan.Instance, prover?: Auth.Prover): Endpoint => {
   const { credential, model, provider } = instance
+  const auth = Auth.choose(row, provider, credential)
   const key = credential.key === undefined ? undefined : Redacted.value(credential.key)
   if (key === "") refuse("the key is empty")
-  const proof = Auth.apply(row.auth, key)
+  const proof = Auth.isStatic(auth) ? Auth.apply(auth, key) : { headers: {}, query: {} }
   const own = reveal(provider.headers)
   const query = { ...reveal(provider.query), ...proof.query }
   const account: Record<string, string> = {}
@@ -79,13 +83,22 @@ export const make = (row: ProviderTable.Row, instance: Plan.Instance): Endpoint 
   if (row.projectHeader !== undefined && provider.project !== undefined) account[row.projectHeader] = provider.project
   const headers: Record<string, string> = { "user-agent": "echelon", ...row.headers, ...account, ...proof.headers }
   for (const [name, value] of Object.entries(own)) headers[name.toLowerCase()] = value
+  for (const name of prover?.owns ?? [])
+    if (Object.hasOwn(headers, name)) refuse(`the header ${name} is computed for each request and cannot be set`)
   for (const [name, value] of Object.entries(headers)) checkHeader(name, value)
-  const base = parseBase(provider.baseUrl ?? row.baseUrl)
-  const route = row.route({ provider, model: model.model, base: base.pathname })
-  const target = (path: string, own: Readonly<Record<string, string>> = {}): Target => {
+  const base = parseBase(provider.baseUrl ?? row.baseUrl ?? addressOf(row, provider.region))
+  const place = { provider, model: model.model, base: base.pathname }
+  const route = row.route(place)
+  const embeddings = row.embeddings?.route(place)
+  const target = (path: string, own: Readonly<Record<string, string>> = {}, of = route.query): Target => {
     const url = new URL(base)
+    // An address would be shortened by these: an encoded dot is a dot to it.
+    if (path.split("/").some((segment) => /^(\.|%2e){1,2}$/i.test(segment)))
+      refuse("model, deployment, region and project must be names; dots alone would reach another address")
     url.pathname = joined(base.pathname, path)
-    for (const [name, value] of Object.entries({ ...route.query, ...query, ...own })) url.searchParams.set(name, value)
+    for (const [name, value] of Object.entries({ ...of, ...query, ...own })) url.searchParams.set(name, value)
+    // A plus is a space to some and a plus to others; a signature must be over what both understand.
+    if (auth._tag === "SigV4") url.search = url.search.replaceAll("+", "%20")
     return {
       url: Redacted.make(url.href, { label: base.origin }),
       headers: Redacted.make(headers, { label: "headers" })
@@ -94,18 +107,27 @@ export const make = (row: ProviderTable.Row, instance: Plan.Instance): Endpoint 
   const longEnough = [...Object.values(own), ...Object.values(reveal(provider.query))].filter(
     (value) => value.length >= 6
   )
+  // A key is redacted whatever its length; a header such as "beta: 1" would blacken every text.
+  const stated = Redaction.make(key === undefined ? longEnough : [key, ...longEnough])
   return {
     origin: base.origin,
     generate: target(route.path),
     stream: route.stream === undefined ? target(route.path) : target(route.stream.path, route.stream.query),
+    embed: embeddings === undefined ? undefined : target(embeddings.path, {}, embeddings.query),
     models: route.models === undefined ? undefined : target(route.models),
-    // A key is redacted whatever its length; a header such as "beta: 1" would blacken every text.
-    redaction: Redaction.make(key === undefined ? longEnough : [key, ...longEnough])
+    redaction: prover === undefined ? stated : (text) => prover.redaction(stated(text))
   }
 }
 
 const reveal = (record: Readonly<Record<string, Redacted.Redacted>>): Record<string, string> =>
   Object.fromEntries(Object.entries(record).map(([name, value]) => [name, Redacted.value(value)]))
+
+const addressOf = (row: ProviderTable.Row, region: string | undefined): string | undefined => {
+  if (row.address === undefined) return undefined
+  if (region === undefined) return refuse("region must be stated for this kind of provider, or base_url")
+  if (!/^[a-z0-9-]+$/.test(region)) return refuse("region must hold lower case letters, digits and dashes only")
+  return row.address(region)
+}
 
 const joined = (base: string, path: string): string => `${base.replace(/\/+$/, "")}${path}`
 

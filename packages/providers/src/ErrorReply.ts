@@ -231,7 +231,12 @@ const waitOf = (
  * @category getters
  */
 export const requestIdOf = (headers: RetryAfter.Headers): string | undefined =>
-  (headers["x-request-id"] ?? headers["request-id"] ?? headers["apim-request-id"])?.slice(0, maxExcerpt)
+  (
+    headers["x-request-id"] ??
+    headers["request-id"] ??
+    headers["apim-request-id"] ??
+    headers["x-amzn-requestid"]
+  )?.slice(0, maxExcerpt)
 
 /**
  * What a body looks like that is not what was expected.

@@ -8,6 +8,7 @@ import * as GeminiContents from "./GeminiContents.ts"
 import * as GeminiModel from "./GeminiModel.ts"
 import * as Json from "./Json.ts"
 import * as Lowering from "./Lowering.ts"
+import * as ParameterMapper from "./ParameterMapper.ts"
 import type * as Protocol from "./Protocol.ts"
 
 // ---------------------------------------------------------------------------------------------------------------
@@ -23,15 +24,6 @@ type Body = Readonly<Record<string, unknown>>
  * @category models
  */
 export const protocol = "gemini-generate-content"
-
-/**
- * How many stop sequences are taken; more are refused.
- *
- * @default 5
- * @since 0.1.0
- * @category models
- */
-export const maxStopSequences = 5
 
 type Dropped = (field: string) => void
 
@@ -82,26 +74,13 @@ const lowerRaw = (request: LlmRequest.LlmRequest, raw: Body, options: Protocol.O
 const snakeCase = (name: string): string => name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
 
 const settings = (settings: LlmRequest.Settings, options: Protocol.Options, dropped: Dropped): Body => {
-  const body: Record<string, unknown> = {}
-  for (const field of [
-    "temperature",
-    "maxOutputTokens",
-    "topP",
-    "topK",
-    "seed",
-    "presencePenalty",
-    "frequencyPenalty"
-  ] as const)
-    if (settings[field] !== undefined) body[field] = settings[field]
-  if (settings.stop !== undefined && settings.stop.length > 0) {
-    if (settings.stop.length > maxStopSequences) dropped(`settings.stop (more than ${maxStopSequences})`)
-    body["stopSequences"] = settings.stop.slice(0, maxStopSequences)
-  }
+  const { maxOutputTokens, model } = options
+  const body = ParameterMapper.map(settings, ParameterMapper.gemini, { model, maxOutputTokens }, dropped)
   if (settings.reasoningEffort !== undefined) {
-    const thinking = GeminiModel.thinkingConfig(options.model, settings.reasoningEffort)
+    const thinking = GeminiModel.thinkingConfig(model, settings.reasoningEffort)
     if (thinking === undefined) dropped("settings.reasoningEffort")
     else {
-      if (!thinking.isExact) dropped(`settings.reasoningEffort (${settings.reasoningEffort})`)
+      if (!thinking.isExact) dropped(`settings.reasoningEffort (${thinking.config["thinkingLevel"]})`)
       body["thinkingConfig"] = thinking.config
     }
   }

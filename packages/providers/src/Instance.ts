@@ -5,6 +5,7 @@
  * @since 0.1.0
  */
 import type * as Attempt from "@echelon/core/Attempt"
+import type * as Capability from "@echelon/core/Capability"
 import type * as InstanceFactory from "@echelon/core/InstanceFactory"
 import * as Llm from "@echelon/core/Llm"
 import * as LlmError from "@echelon/core/LlmError"
@@ -19,24 +20,30 @@ import * as Effect from "effect/Effect"
 import type * as HttpClient from "effect/http/HttpClient"
 import * as Pull from "effect/Pull"
 import type * as Scope from "effect/Scope"
+import type * as Auth from "./Auth.ts"
 import * as Endpoint from "./Endpoint.ts"
 import * as ErrorReply from "./ErrorReply.ts"
+import * as Framing from "./Framing.ts"
 import * as Json from "./Json.ts"
 import * as LimitHeaders from "./LimitHeaders.ts"
+import * as Proof from "./Proof.ts"
 import type * as Protocol from "./Protocol.ts"
 import * as ProviderTable from "./ProviderTable.ts"
 import * as Redaction from "./Redaction.ts"
-import * as Sse from "./Sse.ts"
 import * as Transport from "./Transport.ts"
-import * as Wire from "./Wire.ts"
+import type * as Wire from "./Wire.ts"
 
 /** Everything that the calls of one instance share. */
 interface Context {
   readonly instance: Plan.Instance
   readonly row: ProviderTable.Row
+  /** The row's, or that of its embeddings. */
+  readonly protocol: Protocol.Protocol
   readonly endpoint: Endpoint.Endpoint
   readonly options: Protocol.Options
   readonly client: HttpClient.HttpClient
+  /** `undefined` when the endpoint holds all there is to show. */
+  readonly prover: Auth.Prover | undefined
 }
 
 /**
@@ -55,9 +62,14 @@ export const make = (
     const { credential, model, name, provider } = instance
     const row = ProviderTable.find(provider.kind)
     if (row === undefined) return yield* Effect.fail(unknownKind(provider))
-    if (row.needsKey && credential.key === undefined) return yield* Effect.fail(missingKey(name, row.keyVariable))
+    const lacking = Proof.lacks(row, provider, credential)
+    if (lacking === "api_key") return yield* Effect.fail(missingKey(name, row.keyVariable))
+    if (lacking !== undefined) return yield* Effect.fail(missingSecret(name, lacking))
+    const transport = yield* Transport.Transport
+    const client = yield* transport.client(provider)
+    const prover = yield* Proof.make(row, instance, client)
     const endpoint = yield* Effect.try({
-      try: () => Endpoint.make(row, instance),
+      try: () => Endpoint.make(row, instance, prover),
       catch: (thrown) =>
         LlmError.make({
           reason: { _tag: "InvalidRequest" },
@@ -66,13 +78,13 @@ export const make = (
           instance: name
         })
     })
-    const transport = yield* Transport.Transport
-    const client = yield* transport.client(provider)
     const context: Context = {
       instance,
       row,
+      protocol: row.protocol,
       endpoint,
       client,
+      prover,
       options: {
         kind: provider.kind,
         model: model.model,
@@ -83,7 +95,7 @@ export const make = (
     const llm = Llm.make({
       id: name,
       model: model.model,
-      capabilities: model.capabilities,
+      capabilities: row.embeddings === undefined ? withoutEmbeddings(model.capabilities) : model.capabilities,
       prices: model.prices,
       open: (request, attempt, dropped) => open(context, request, attempt, dropped)
     })
@@ -109,34 +121,72 @@ export const missingKey = (instance: string, variable: string | undefined): LlmE
     instance
   })
 
+/**
+ * The error of an instance whose credential lacks what its proof is made of.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const missingSecret = (instance: string, key: string): LlmError.LlmError =>
+  LlmError.make({ reason: { _tag: "Authentication" }, detail: `no credential is set; state ${key}`, instance })
+
+/** Whoever knows no address to embed at is passed over by pools, whatever is known of the model. */
+const withoutEmbeddings = (capabilities: Capability.Capabilities): Capability.Capabilities => ({
+  ...capabilities,
+  lacks: [...(capabilities.lacks ?? []), "embeddings"]
+})
+
 const open = (
   context: Context,
   request: LlmRequest.LlmRequest,
   attempt: Attempt.Attempt,
   dropped: (field: string) => void
+): Effect.Effect<Llm.Source, LlmError.LlmError, Scope.Scope> => {
+  const { embed, generate, stream } = context.endpoint
+  const { embedding } = request
+  if (embedding === undefined) return ask(context, request.stream ? stream : generate, request, attempt, dropped)
+  const { embeddings } = context.row
+  if (embeddings === undefined || embed === undefined) return Effect.fail(refusedTexts("it has no embeddings"))
+  if (!embeddings.takesTokens && embedding.input.some((text) => typeof text !== "string"))
+    return Effect.fail(refusedTexts("it takes texts, not the tokens of texts"))
+  return ask({ ...context, protocol: embeddings.protocol }, embed, { ...request, stream: false }, attempt, dropped)
+}
+
+const refusedTexts = (detail: string): LlmError.LlmError =>
+  LlmError.make({ reason: { _tag: "InvalidRequest" }, detail })
+
+const ask = (
+  context: Context,
+  target: Endpoint.Target,
+  request: LlmRequest.LlmRequest,
+  attempt: Attempt.Attempt,
+  dropped: (field: string) => void
 ): Effect.Effect<Llm.Source, LlmError.LlmError, Scope.Scope> =>
   Effect.gen(function* () {
-    const { endpoint, instance, options, row } = context
+    const { endpoint, instance, options, protocol, row } = context
     const { provider } = instance
     const body = yield* Effect.try({
-      try: () => JSON.stringify(row.protocol.lower(request, options, dropped)),
+      try: () => JSON.stringify(protocol.lower(request, options, dropped)),
       // The message of a failed serialization may quote the prompt.
       catch: () => LlmError.make({ reason: { _tag: "InvalidRequest" }, detail: "the request is not JSON" })
     })
-    const exchange = yield* Wire.send({
+    const exchange = yield* Proof.send(context.prover, {
       client: context.client,
-      target: request.stream ? endpoint.stream : endpoint.generate,
+      target,
       origin: endpoint.origin,
       body,
-      accept: request.stream ? "text/event-stream" : "application/json",
+      accept: request.stream ? Framing.mediaTypes[row.framing] : "application/json",
+      maxRequestBytes: provider.maxRequestBytes,
       maxResponseBytes: provider.maxResponseBytes
     })
     if (LimitHeaders.isPresent(exchange.headers)) yield* report(context, exchange, attempt)
     if (!isSuccess(exchange.status)) return yield* refused(context, exchange)
-    const raw = request.raw?.protocol === row.protocol.name
+    const raw = request.raw?.protocol === protocol.name
     // The server decides what it sends: one that cannot stream, or always does, is understood all the same.
-    if (exchange.contentType === "text/event-stream" || (exchange.contentType === "" && request.stream))
-      return streamed(context, exchange, attempt, raw)
+    const framing =
+      Framing.ofMediaType(exchange.contentType) ??
+      (exchange.contentType === "" && request.stream ? row.framing : undefined)
+    if (framing !== undefined) return streamed(context, exchange, attempt, framing, raw)
     return yield* buffered(context, exchange, raw)
   })
 
@@ -162,7 +212,7 @@ const refused = (context: Context, exchange: Wire.Exchange): Effect.Effect<never
         ErrorReply.fromReply(
           { status: exchange.status, headers: exchange.headers, body },
           {
-            decode: (json) => context.row.protocol.decodeError(json, context.options),
+            decode: (json) => context.protocol.decodeError(typed(context, exchange, json), context.options),
             statuses: context.row.dialect.statuses,
             redaction: context.endpoint.redaction,
             now,
@@ -172,6 +222,12 @@ const refused = (context: Context, exchange: Wire.Exchange): Effect.Effect<never
       )
     }
   )
+
+/** An error whose type stands in a header, as Amazon's do, is decoded as if the body stated it. */
+const typed = ({ row }: Context, { headers }: Wire.Exchange, body: Json.Json): Json.Json => {
+  const type = row.errorTypeHeader === undefined ? undefined : headers[row.errorTypeHeader]
+  return type === undefined || !Json.isObject(body) ? body : { __type: type, ...body }
+}
 
 /** Finishes an error that a protocol made: what it quotes is redacted and cut, the wait it names is clamped. */
 const cleaned = (context: Context, exchange: Wire.Exchange, error: LlmError.LlmError): LlmError.LlmError =>
@@ -213,7 +269,7 @@ const buffered = (
 ): Effect.Effect<Llm.Source, LlmError.LlmError> =>
   Effect.flatMap(exchange.text, (text) => {
     exchange.finished()
-    const { endpoint, options, row } = context
+    const { endpoint, options, protocol } = context
     const body = Json.parse(text)
     if (!Json.isObject(body)) {
       const isJson = exchange.contentType === "" || exchange.contentType.endsWith("json")
@@ -221,7 +277,7 @@ const buffered = (
         isJson && text.trim() !== "" ? "the answer is not a JSON object" : ErrorReply.excerpt(text, endpoint.redaction)
       return Effect.fail(cleaned(context, exchange, ErrorReply.malformed(shown)))
     }
-    const parsed = clean(context, exchange, row.protocol.parse(body, options))
+    const parsed = clean(context, exchange, protocol.parse(body, options))
     const parts = raw ? carrying(parsed, { data: text }) : parsed
     return Effect.sync((): Llm.Source => {
       let batch: ReadonlyArray<Part.Part> = parts
@@ -233,18 +289,26 @@ const buffered = (
     })
   })
 
-const streamed = (context: Context, exchange: Wire.Exchange, attempt: Attempt.Attempt, raw: boolean): Llm.Source => {
-  const { maxEventBytes } = context.instance.provider
-  const reader = context.row.protocol.reader(context.options)
-  let sse = Sse.initial
+const streamed = (
+  context: Context,
+  exchange: Wire.Exchange,
+  attempt: Attempt.Attempt,
+  framing: Framing.Framing,
+  raw: boolean
+): Llm.Source => {
+  const frames = Framing.reader(framing, context.instance.provider.maxEventBytes)
+  const reader = context.protocol.reader(context.options)
   let ended = false
-  const take = (events: ReadonlyArray<Sse.Event>, into: Array<Part.Part>): void => {
+  /** Tells whether what follows can be read. */
+  const take = ({ events, failure }: Framing.Frames, into: Array<Part.Part>): boolean => {
     for (const event of events) {
       const parts = reader.push(event)
       if (raw) into.push(...carrying(parts, event))
       else into.push(...parts)
       attempt.touch()
     }
+    if (failure !== undefined) into.push({ type: "error", error: ErrorReply.malformed(failure) })
+    return failure === undefined
   }
   const give = (parts: ReadonlyArray<Part.Part>): Llm.Source => {
     if (parts.some((part) => part.type === "finish")) exchange.finished()
@@ -257,26 +321,14 @@ const streamed = (context: Context, exchange: Wire.Exchange, attempt: Attempt.At
       : Pull.matchEffect(exchange.body, {
           onSuccess: (chunks) => {
             const parts: Array<Part.Part> = []
-            for (const chunk of chunks) {
-              const [state, events] = Sse.step(sse, chunk, maxEventBytes)
-              sse = state
-              take(events, parts)
-              if (state.overflow) {
-                parts.push({
-                  type: "error",
-                  error: ErrorReply.malformed(`an event is larger than ${maxEventBytes} bytes; raise max_event_bytes`)
-                })
-                break
-              }
-            }
+            for (const chunk of chunks) if (!take(frames.push(chunk), parts)) break
             return give(parts)
           },
           onFailure: (cause) => Effect.failCause(cause),
           onDone: () => {
             ended = true
             const parts: Array<Part.Part> = []
-            take(Sse.flush(sse), parts)
-            parts.push(...reader.end())
+            if (take(frames.end(), parts)) parts.push(...reader.end())
             return give(parts)
           }
         })
@@ -291,11 +343,10 @@ const probe = (context: Context, llm: Llm.Llm): Effect.Effect<Duration.Duration,
   const target = endpoint.models
   const ask: Effect.Effect<unknown, LlmError.LlmError> =
     how === "ping" || target === undefined
-      ? // One token is refused by models that think first.
-        Llm.generate(llm, { prompt: "ping", settings: { maxOutputTokens: 16 } })
+      ? ping(llm)
       : Effect.scoped(
           Effect.flatMap(
-            Wire.send({
+            Proof.send(context.prover, {
               client: context.client,
               target,
               origin: endpoint.origin,
@@ -314,3 +365,10 @@ const probe = (context: Context, llm: Llm.Llm): Effect.Effect<Duration.Duration,
     (error) => (error.instance === undefined ? LlmError.update(error, { instance: instance.name }) : error)
   )
 }
+
+const ping = (llm: Llm.Llm): Effect.Effect<unknown, LlmError.LlmError> =>
+  llm.capabilities.features?.every((feature) => feature === "embeddings") === true &&
+  llm.capabilities.features.length > 0
+    ? Llm.embed(llm, { input: "ping" })
+    : // One token is refused by models that think first.
+      Llm.generate(llm, { prompt: "ping", settings: { maxOutputTokens: 16 } })

@@ -22,17 +22,25 @@ const kinds: Readonly<Record<string, NetworkFailure["kind"]>> = {
   EHOSTUNREACH: "refused",
   ENETUNREACH: "refused",
   EHOSTDOWN: "refused",
+  // A proxy that would not make a tunnel, or wants a user and a password; nothing else has these codes here.
+  UND_ERR_ABORTED: "refused",
+  UND_ERR_INVALID_ARG: "refused",
   ECONNRESET: "reset",
   ECONNABORTED: "reset",
   EPIPE: "reset",
   UND_ERR_SOCKET: "reset",
+  // A proxy that closed the connection before there was a tunnel.
+  UND_ERR_PRX_CONN: "reset",
   ENOTFOUND: "dns",
   EAI_AGAIN: "dns",
   EAI_FAIL: "dns",
   EAI_NODATA: "dns",
   ETIMEDOUT: "connect_timeout",
   UND_ERR_CONNECT_TIMEOUT: "connect_timeout",
+  // A proxy that did not answer: there is no other clock for headers.
+  UND_ERR_HEADERS_TIMEOUT: "connect_timeout",
   EPROTO: "tls",
+  UND_ERR_PRX_TLS: "tls",
   SELF_SIGNED_CERT_IN_CHAIN: "tls",
   DEPTH_ZERO_SELF_SIGNED_CERT: "tls",
   UNABLE_TO_VERIFY_LEAF_SIGNATURE: "tls",
@@ -46,7 +54,9 @@ const kindOf = (code: string): NetworkFailure["kind"] | undefined =>
     ? kinds[code]
     : code.startsWith("ERR_TLS_") || code.startsWith("ERR_SSL_") || code.startsWith("CERT_")
       ? "tls"
-      : undefined
+      : code.startsWith("ERR_HTTP2_")
+        ? "reset"
+        : undefined
 
 // Causes may form a circle; no honest chain is longer.
 const deepest = 8

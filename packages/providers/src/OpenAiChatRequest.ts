@@ -9,6 +9,8 @@ import type * as Dialect from "./Dialect.ts"
 import * as Json from "./Json.ts"
 import * as Lowering from "./Lowering.ts"
 import * as Media from "./Media.ts"
+import * as ModelTraits from "./ModelTraits.ts"
+import * as ParameterMapper from "./ParameterMapper.ts"
 import type * as Protocol from "./Protocol.ts"
 
 // ---------------------------------------------------------------------------------------------------------------
@@ -42,13 +44,13 @@ type Dropped = (field: string) => void
  */
 export const lower = (request: LlmRequest.LlmRequest, options: Protocol.Options, dropped: Dropped): Body => {
   const raw = Lowering.rawBody(request, protocol)
-  if (raw !== undefined) return lowerRaw(request, raw, options)
+  if (raw !== undefined) return lowerRaw(request, raw, options, dropped)
   const { dialect, kind, model } = options
   const tools = lowerTools(request)
   const body: Record<string, unknown> = {
     model,
     messages: lowerMessages(request.messages, options, dropped),
-    ...settings(request.settings, dialect, dropped),
+    ...settings(request.settings, options, ownOptions(request, kind), dropped),
     ...streaming(request, dialect)
   }
   if (tools !== undefined) {
@@ -56,7 +58,8 @@ export const lower = (request: LlmRequest.LlmRequest, options: Protocol.Options,
     const choice = lowerToolChoice(request.toolChoice, dialect)
     if (choice !== undefined) body["tool_choice"] = choice
     if (request.settings.parallelToolCalls !== undefined) {
-      if (dialect.parallelToolCalls) body["parallel_tool_calls"] = request.settings.parallelToolCalls
+      if (dialect.parallelToolCalls && ParameterMapper.takesParallel(model))
+        body["parallel_tool_calls"] = request.settings.parallelToolCalls
       else dropped("settings.parallelToolCalls")
     }
   }
@@ -65,21 +68,22 @@ export const lower = (request: LlmRequest.LlmRequest, options: Protocol.Options,
   return Lowering.withProviderOptions(body, request, kind, dropped)
 }
 
-const lowerRaw = (request: LlmRequest.LlmRequest, raw: Body, options: Protocol.Options): Body => {
+const lowerRaw = (request: LlmRequest.LlmRequest, raw: Body, options: Protocol.Options, dropped: Dropped): Body => {
   const { dialect, model } = options
   const { stream: _, ...kept } = raw
-  const body: Record<string, unknown> = { ...kept, model }
-  // A server that knows only the older name of the limit would answer without any.
-  if (dialect.maxTokensField === "max_tokens" && body["max_completion_tokens"] !== undefined) {
-    body["max_tokens"] ??= body["max_completion_tokens"]
-    delete body["max_completion_tokens"]
-  }
+  const parameters = ParameterMapper.openAiChat(dialect)
+  const target = { model, effort: effortOf(kept) }
+  const body: Record<string, unknown> = { ...ParameterMapper.adapt(kept, parameters, target, dropped), model }
+  // A server that knows only the older name of the limit would answer without any, and OpenAI's models that think
+  // refuse the older.
+  if (dialect.maxTokensField === "max_tokens") rename(body, "max_completion_tokens", "max_tokens")
+  else if (ModelTraits.of(model).thinks === "yes") rename(body, "max_tokens", "max_completion_tokens")
   const limited = body["max_tokens"] !== undefined || body["max_completion_tokens"] !== undefined
   const { maxOutputTokens: _limit, ...rest } = request.settings
   const open = limited ? rest : request.settings
   const filled = Lowering.fill(
     body,
-    settings(open, dialect, () => {})
+    settings(open, options, body, () => {})
   )
   if (!request.stream) {
     delete filled["stream_options"]
@@ -91,6 +95,17 @@ const lowerRaw = (request: LlmRequest.LlmRequest, raw: Body, options: Protocol.O
   return { ...filled, ...sent }
 }
 
+const rename = (body: Record<string, unknown>, from: string, to: string): void => {
+  if (body[from] === undefined) return
+  body[to] ??= body[from]
+  delete body[from]
+}
+
+const ownOptions = (request: LlmRequest.LlmRequest, kind: string): Body =>
+  Object.hasOwn(request.providerOptions, kind) ? (request.providerOptions[kind] ?? {}) : {}
+
+const effortOf = (stated: Body): unknown => stated["reasoning_effort"]
+
 const streaming = (
   request: LlmRequest.LlmRequest,
   dialect: Dialect.Dialect
@@ -99,28 +114,25 @@ const streaming = (
   return dialect.streamUsage ? { stream: true, stream_options: { include_usage: true } } : { stream: true }
 }
 
-const settings = (settings: LlmRequest.Settings, dialect: Dialect.Dialect, dropped: Dropped): Body => {
-  const body: Record<string, unknown> = {}
-  const set = (key: string, value: unknown) => {
-    if (value !== undefined) body[key] = value
+const settings = (
+  settings: LlmRequest.Settings,
+  options: Protocol.Options,
+  stated: Body,
+  dropped: Dropped
+): Record<string, unknown> => {
+  const { dialect, maxOutputTokens, model } = options
+  const target = { model, maxOutputTokens, effort: effortOf(stated), stated }
+  const body = ParameterMapper.map(settings, ParameterMapper.openAiChat(dialect), target, dropped)
+  if (dialect.reasoningEffort === "none") {
+    if (settings.reasoningEffort !== undefined) dropped("settings.reasoningEffort")
+    return body
   }
-  set(dialect.maxTokensField, settings.maxOutputTokens)
-  set("temperature", settings.temperature)
-  set("top_p", settings.topP)
-  if (settings.stop !== undefined && settings.stop.length > 0) set("stop", settings.stop)
-  set(dialect.seedField, settings.seed)
-  set("presence_penalty", settings.presencePenalty)
-  set("frequency_penalty", settings.frequencyPenalty)
-  if (settings.topK !== undefined) {
-    if (dialect.topK) set("top_k", settings.topK)
-    else dropped("settings.topK")
+  const effort = ParameterMapper.effort(settings, model, dropped)
+  if (effort === undefined) return body
+  return {
+    ...body,
+    ...(dialect.reasoningEffort === "reasoning_effort" ? { reasoning_effort: effort } : { reasoning: { effort } })
   }
-  if (settings.reasoningEffort !== undefined) {
-    if (dialect.reasoningEffort === "reasoning_effort") set("reasoning_effort", settings.reasoningEffort)
-    else if (dialect.reasoningEffort === "reasoning.effort") set("reasoning", { effort: settings.reasoningEffort })
-    else dropped("settings.reasoningEffort")
-  }
-  return body
 }
 
 const lowerTools = (request: LlmRequest.LlmRequest) =>
@@ -196,13 +208,16 @@ const userContent = (content: Prompt.UserMessageEncoded["content"], dropped: Dro
   return content.flatMap((part): ReadonlyArray<unknown> => {
     if (part.type === "text") return [{ type: "text", text: part.text }]
     const file = lowerFile(part)
-    if (file !== undefined) return [file]
-    dropped(`messages.file (${part.mediaType})`)
-    return []
+    if (file === undefined) {
+      dropped(`messages.file (${part.mediaType})`)
+      return []
+    }
+    if (part.fileName !== undefined && file["type"] !== "file") dropped("messages.file.fileName")
+    return [file]
   })
 }
 
-const lowerFile = (part: Prompt.FilePartEncoded): unknown => {
+const lowerFile = (part: Prompt.FilePartEncoded): Body | undefined => {
   const media = Media.read(part)
   if (media.mediaType.startsWith("image/")) {
     const detail = Lowering.optionsFor(part, "openai")?.["imageDetail"]

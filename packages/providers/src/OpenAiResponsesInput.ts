@@ -92,7 +92,11 @@ const inputPart = (
   dropped: Dropped
 ): ReadonlyArray<Body> => {
   const said = part.type === "text" ? (part.text === "" ? undefined : inputText(part.text)) : file(part, kind)
-  if (said !== undefined) return [{ ...said, ...breakpoint(part, kind) }]
+  if (said !== undefined) {
+    if (part.type === "file" && part.fileName !== undefined && said["filename"] === undefined)
+      dropped("messages.file.fileName")
+    return [{ ...said, ...breakpoint(part, kind) }]
+  }
   if (part.type === "file") dropped(`messages.file (${part.mediaType})`)
   return []
 }

@@ -9,7 +9,9 @@
 import type * as LlmRequest from "@echelon/core/LlmRequest"
 import * as Json from "./Json.ts"
 import * as Lowering from "./Lowering.ts"
+import * as ModelTraits from "./ModelTraits.ts"
 import * as OpenAiResponsesInput from "./OpenAiResponsesInput.ts"
+import * as ParameterMapper from "./ParameterMapper.ts"
 import type * as Protocol from "./Protocol.ts"
 
 // ---------------------------------------------------------------------------------------------------------------
@@ -25,15 +27,6 @@ type Body = Readonly<Record<string, unknown>>
  * @category models
  */
 export const protocol = "openai-responses"
-
-/**
- * The lowest limit of output tokens that the protocol takes. A lower one is raised to it, and listed.
- *
- * @default 16
- * @since 0.1.0
- * @category models
- */
-export const minMaxOutputTokens = 16
 
 type Dropped = (field: string) => void
 
@@ -59,13 +52,13 @@ type Dropped = (field: string) => void
  */
 export const lower = (request: LlmRequest.LlmRequest, options: Protocol.Options, dropped: Dropped): Body => {
   const raw = Lowering.rawBody(request, protocol)
-  if (raw !== undefined) return lowerRaw(request, raw, options)
+  if (raw !== undefined) return lowerRaw(request, raw, options, dropped)
   const { kind, model } = options
   const own = ownOptions(request, kind)
   const stored = own["store"] === true || own["previous_response_id"] !== undefined || own["conversation"] !== undefined
   const input = OpenAiResponsesInput.lower(request.messages, { kind, stored }, dropped)
   const body: Record<string, unknown> = { model, input, store: false }
-  Object.assign(body, settings(request.settings, model, own, dropped))
+  Object.assign(body, settings(request.settings, options, own, dropped))
   if (request.tools.length > 0) {
     body["tools"] = request.tools.map((tool) => ({
       type: "function",
@@ -76,8 +69,10 @@ export const lower = (request: LlmRequest.LlmRequest, options: Protocol.Options,
     }))
     const choice = lowerToolChoice(request.toolChoice)
     if (choice !== undefined) body["tool_choice"] = choice
-    if (request.settings.parallelToolCalls !== undefined)
-      body["parallel_tool_calls"] = request.settings.parallelToolCalls
+    if (request.settings.parallelToolCalls !== undefined) {
+      if (ParameterMapper.takesParallel(model)) body["parallel_tool_calls"] = request.settings.parallelToolCalls
+      else dropped("settings.parallelToolCalls")
+    }
   }
   if (request.responseFormat.type === "json") body["text"] = { format: lowerFormat(request.responseFormat) }
   if (wantsEncrypted(body, model, own)) body["include"] = [encrypted]
@@ -85,9 +80,11 @@ export const lower = (request: LlmRequest.LlmRequest, options: Protocol.Options,
   return Lowering.withProviderOptions(body, request, kind, dropped)
 }
 
-const lowerRaw = (request: LlmRequest.LlmRequest, raw: Body, options: Protocol.Options): Body => {
-  const { stream: _, ...kept } = raw
-  const defaults = settings(request.settings, options.model, kept, () => {})
+const lowerRaw = (request: LlmRequest.LlmRequest, raw: Body, options: Protocol.Options, dropped: Dropped): Body => {
+  const { stream: _, ...said } = raw
+  const target = { model: options.model, effort: effortOf(said) }
+  const kept = ParameterMapper.adapt(said, ParameterMapper.openAiResponses, target, dropped)
+  const defaults = settings(request.settings, options, kept, () => {})
   const filled = Lowering.fill({ ...kept, model: options.model }, defaults)
   const { reasoning } = defaults
   // A body may ask for a summary and leave the effort open.
@@ -101,52 +98,26 @@ const lowerRaw = (request: LlmRequest.LlmRequest, raw: Body, options: Protocol.O
 const ownOptions = (request: LlmRequest.LlmRequest, kind: string): Body =>
   Object.hasOwn(request.providerOptions, kind) ? (request.providerOptions[kind] ?? {}) : {}
 
-/**
- * What a model's name tells: OpenAI refuses sampling settings for models that think, efforts for those that
- * do not, and no field of the protocol says which is which.
- */
-const thinking = (model: string): "yes" | "no" | "unknown" => {
-  const name = model.slice(model.lastIndexOf("/") + 1)
-  if (/^gpt-\d+-chat(-|$)/.test(name) || /^(?:chatgpt-|gpt-[34](?!\d))/.test(name)) return "no"
-  return /^(?:o\d+|gpt-(?:[5-9]|\d{2,}))(?:[.-]|$)|^codex-mini|^computer-use-preview/.test(name) ? "yes" : "unknown"
-}
-
-/** From GPT-5.1 to the end of that family, a model that is told not to think takes sampling settings. */
-const takesSampling = (model: string, effort: unknown): boolean =>
-  thinking(model) !== "yes" || (effort === "none" && /(?:^|\/)gpt-5\.\d/.test(model))
-
 const effortOf = (stated: Body): unknown => (Json.isObject(stated["reasoning"]) ? stated["reasoning"]["effort"] : null)
 
-const settings = (settings: LlmRequest.Settings, model: string, stated: Body, dropped: Dropped): Body => {
-  const body: Record<string, unknown> = {}
-  const { maxOutputTokens, reasoningEffort } = settings
-  if (maxOutputTokens !== undefined) {
-    if (maxOutputTokens < minMaxOutputTokens) dropped(`settings.maxOutputTokens (below ${minMaxOutputTokens})`)
-    body["max_output_tokens"] = Math.max(maxOutputTokens, minMaxOutputTokens)
-  }
-  for (const [field, key] of [
-    ["temperature", "temperature"],
-    ["topP", "top_p"]
-  ] as const) {
-    if (settings[field] === undefined) continue
-    if (takesSampling(model, effortOf(stated))) body[key] = settings[field]
-    else dropped(`settings.${field}`)
-  }
-  if (reasoningEffort !== undefined) {
-    if (thinking(model) === "no") dropped("settings.reasoningEffort")
-    else body["reasoning"] = { effort: reasoningEffort }
-  }
-  if (settings.stop !== undefined && settings.stop.length > 0) dropped("settings.stop")
-  for (const field of ["topK", "seed", "presencePenalty", "frequencyPenalty"] as const)
-    if (settings[field] !== undefined) dropped(`settings.${field}`)
-  return body
+const settings = (
+  settings: LlmRequest.Settings,
+  { maxOutputTokens, model }: Protocol.Options,
+  stated: Body,
+  dropped: Dropped
+): Body => {
+  const target = { model, maxOutputTokens, effort: effortOf(stated), stated }
+  const body = ParameterMapper.map(settings, ParameterMapper.openAiResponses, target, dropped)
+  const effort = ParameterMapper.effort(settings, model, dropped)
+  return effort === undefined ? body : { ...body, reasoning: { effort } }
 }
 
 const encrypted = "reasoning.encrypted_content"
 
 /** A model that does not think refuses to be asked for its reasoning. */
 const wantsEncrypted = (body: Body, model: string, own: Body): boolean => {
-  if (thinking(model) !== "unknown") return thinking(model) === "yes"
+  const { thinks } = ModelTraits.of(model)
+  if (thinks !== "unknown") return thinks === "yes"
   const items = Array.isArray(body["input"]) ? body["input"] : []
   return (
     body["reasoning"] !== undefined ||

@@ -13,6 +13,7 @@ import type * as Part from "@echelon/core/Part"
 import type * as Dialect from "./Dialect.ts"
 import type * as ErrorReply from "./ErrorReply.ts"
 import type * as Json from "./Json.ts"
+import * as Lane from "./Lane.ts"
 import type * as Sse from "./Sse.ts"
 
 /**
@@ -84,7 +85,10 @@ export interface Protocol extends Pick<Spec<unknown>, "name" | "lower" | "parse"
  */
 export const make = <State>(spec: Spec<State>): Protocol => ({
   name: spec.name,
-  lower: spec.lower,
+  lower: (request, options, dropped) => {
+    const told = Lane.once(dropped)
+    return spec.lower(Lane.enter(request, { protocol: spec.name, kind: options.kind }, told), options, told)
+  },
   parse: spec.parse,
   decodeError: spec.decodeError,
   reader: (options) => {

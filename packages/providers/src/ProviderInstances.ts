@@ -7,6 +7,8 @@ import { InstanceFactory } from "@echelon/core/InstanceFactory"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Instance from "./Instance.ts"
+import * as TokenCache from "./TokenCache.ts"
+import * as TokenSource from "./TokenSource.ts"
 import * as Transport from "./Transport.ts"
 
 /**
@@ -17,9 +19,18 @@ import * as Transport from "./Transport.ts"
  */
 export const layer: Layer.Layer<InstanceFactory, never, Transport.Transport> = Layer.effect(
   InstanceFactory,
-  Effect.map(Transport.Transport, (transport) =>
-    InstanceFactory.of({
-      make: (instance) => Effect.provideService(Instance.make(instance), Transport.Transport, transport)
+  Effect.gen(function* () {
+    const transport = yield* Transport.Transport
+    // Those of where the factory is built: an instance of a later plan is built elsewhere.
+    const sources = yield* TokenSource.TokenSource
+    const shared = yield* TokenCache.Shared
+    return InstanceFactory.of({
+      make: (instance) =>
+        Instance.make(instance).pipe(
+          Effect.provideService(Transport.Transport, transport),
+          Effect.provideService(TokenSource.TokenSource, sources),
+          Effect.provideService(TokenCache.Shared, shared)
+        )
     })
-  )
+  })
 )

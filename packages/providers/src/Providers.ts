@@ -9,22 +9,26 @@ import * as Layer from "effect/Layer"
 import * as CatalogueLive from "./CatalogueLive.ts"
 import * as ClientFactory from "./ClientFactory.ts"
 import * as ProviderInstances from "./ProviderInstances.ts"
+import * as TokenCache from "./TokenCache.ts"
+import * as TokenCalculator from "./TokenCalculator.ts"
 import * as Transport from "./Transport.ts"
 
 /**
- * Instances, direct clients and the catalogue, over a transport of your own.
+ * Instances, direct clients, the catalogue and the calculator of tokens, over a transport of your own.
  *
  * @since 0.1.0
  * @category layers
  */
-export const layerNoTransport: Layer.Layer<InstanceFactory | Clients, never, Transport.Transport> = Layer.mergeAll(
-  ProviderInstances.layer,
-  ClientFactory.layer,
-  CatalogueLive.layer
+export const layerNoTransport: Layer.Layer<
+  InstanceFactory | Clients | TokenCalculator.TokenCalculator,
+  never,
+  Transport.Transport
+> = Layer.mergeAll(ProviderInstances.layer, ClientFactory.layer, CatalogueLive.layer, TokenCalculator.layer).pipe(
+  Layer.provide(TokenCache.layerShared)
 )
 
 /**
- * Instances, direct clients and the catalogue, over undici.
+ * Instances, direct clients, the catalogue and the calculator of tokens, over undici.
  *
  * @example
  * ```ts
@@ -44,7 +48,5 @@ export const layerNoTransport: Layer.Layer<InstanceFactory | Clients, never, Tra
  * @since 0.1.0
  * @category layers
  */
-export const layer: Layer.Layer<InstanceFactory | Clients | Transport.Transport> = Layer.provideMerge(
-  layerNoTransport,
-  Transport.layer
-)
+export const layer: Layer.Layer<InstanceFactory | Clients | TokenCalculator.TokenCalculator | Transport.Transport> =
+  Layer.provideMerge(layerNoTransport, Transport.layer)

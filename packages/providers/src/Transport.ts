@@ -6,6 +6,7 @@
  *
  * @since 0.1.0
  */
+import type * as LlmError from "@echelon/core/LlmError"
 import type * as Plan from "@echelon/core/Plan"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -13,6 +14,21 @@ import type * as HttpClient from "effect/http/HttpClient"
 import * as Layer from "effect/Layer"
 import * as RcMap from "effect/RcMap"
 import type * as Scope from "effect/Scope"
+import * as ConnectionOptions from "./ConnectionOptions.ts"
+import type * as Dispatch from "./Dispatch.ts"
+import * as Proxy from "./Proxy.ts"
+import * as UndiciPool from "./UndiciPool.ts"
+
+/**
+ * The client of a provider.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Client extends HttpClient.HttpClient {
+  /** The shorter way to the same connections, where there is one. */
+  readonly dispatch?: Dispatch.Dispatch | undefined
+}
 
 /**
  * Gives the client of a provider. The pool lives as long as some scope holds it.
@@ -23,50 +39,26 @@ import type * as Scope from "effect/Scope"
 export class Transport extends Context.Service<
   Transport,
   {
-    readonly client: (provider: Plan.Provider) => Effect.Effect<HttpClient.HttpClient, never, Scope.Scope>
+    readonly client: (provider: Plan.Provider) => Effect.Effect<Client, LlmError.LlmError, Scope.Scope>
   }
 >()("@echelon/providers/Transport") {}
 
-/**
- * What makes two providers use the same pool. Times are milliseconds.
- *
- * @since 0.1.0
- * @category models
- */
-export interface Settings {
-  readonly name: string
-  readonly connectTimeout: number
-  readonly maxConnections: number
-  readonly keepAlive: number
-}
+/** Opens the pool of a provider, as a client. */
+const open = (
+  options: ConnectionOptions.ConnectionOptions,
+  environment: Proxy.Environment
+): Effect.Effect<Client, LlmError.LlmError, Scope.Scope> =>
+  Effect.gen(function* () {
+    const NodeFileSystem = yield* Effect.promise(() => import("@effect/platform-node/NodeFileSystem"))
+    const { client, dispatch } = yield* Effect.provide(UndiciPool.make(options, environment), NodeFileSystem.layer)
+    return Object.assign(client, { dispatch })
+  })
 
 /**
- * Opens a pool of connections over undici.
+ * Connections over undici, with the proxies that the environment names.
  *
- * **Details** `connect.timeout` covers name resolution, TCP and TLS. undici's own clocks for headers and body are
- * off: an attempt has its own.
- *
- * @since 0.1.0
- * @category constructors
- */
-export const makePool = (settings: Settings): Effect.Effect<HttpClient.HttpClient, never, Scope.Scope> =>
-  Effect.flatMap(
-    Effect.promise(() => import("@effect/platform-node/NodeHttpClient")),
-    (NodeHttpClient) =>
-      Effect.flatMap(
-        NodeHttpClient.makeDispatcherOptions({
-          connect: { timeout: settings.connectTimeout },
-          connections: settings.maxConnections,
-          keepAliveTimeout: settings.keepAlive
-        }),
-        (dispatcher) => Effect.provideService(NodeHttpClient.makeUndici, NodeHttpClient.Dispatcher, dispatcher)
-      )
-  )
-
-/**
- * Connections over undici.
- *
- * **Details** A pool that no instance holds any more is closed after its keep-alive.
+ * **Details** The environment is read once, when the Layer is built. A pool that no instance holds any more is
+ * closed after its keep-alive; closing the Layer ends all connections.
  *
  * @since 0.1.0
  * @category layers
@@ -74,19 +66,18 @@ export const makePool = (settings: Settings): Effect.Effect<HttpClient.HttpClien
 export const layer: Layer.Layer<Transport> = Layer.effect(
   Transport,
   Effect.gen(function* () {
+    const environment = yield* Proxy.environment
     const pools = yield* RcMap.make({
       // Keys compare by their fields: a provider read again from an unchanged file is the same one.
-      lookup: (key: Settings) => makePool(key),
+      lookup: (key: ConnectionOptions.ConnectionOptions) => open(key, environment),
       idleTimeToLive: (key) => key.keepAlive
     })
     return Transport.of({
-      client: (provider) =>
-        RcMap.get(pools, {
-          name: provider.name,
-          connectTimeout: provider.connectTimeout,
-          maxConnections: provider.maxConnections,
-          keepAlive: provider.keepAlive
-        })
+      client: (provider) => {
+        const key = ConnectionOptions.of(provider)
+        // A file of certificates may have been mended meanwhile.
+        return Effect.tapError(RcMap.get(pools, key), () => RcMap.invalidate(pools, key))
+      }
     })
   })
 )
@@ -94,7 +85,9 @@ export const layer: Layer.Layer<Transport> = Layer.effect(
 /**
  * A client of your own for every provider.
  *
- * **Gotchas** It must not follow redirects: a key belongs to the origin it is configured for.
+ * **Gotchas** It must not follow redirects: a key belongs to the origin it is configured for. It must decompress
+ * what comes compressed, as `fetch` does. `proxy`, `ca_file`, `http2` and the limits on connections and headers are
+ * then its own affair.
  *
  * @since 0.1.0
  * @category layers

@@ -58,7 +58,7 @@ it("lists what cannot be said", () => {
   })
   expect(body.temperature).toBe(1)
   expect(dropped).toEqual([
-    "settings.temperature (above 1)",
+    "settings.temperature (lowered to 1)",
     "settings.seed",
     "settings.presencePenalty",
     "settings.frequencyPenalty",
@@ -241,4 +241,28 @@ it("sends a raw body as it came but for model, stream and what it leaves open", 
     temperature: 0.5
   })
   expect(lower({ prompt: "ignored", raw }, {}, true).body.stream).toBe(true)
+})
+
+it("never says temperature and top p together to a model that takes one, nor any to one that takes none", () => {
+  const settings = { temperature: 0.5, topP: 0.9 }
+  const one = lower({ prompt: "x", settings }, { model: "claude-sonnet-4-5" })
+  expect([one.body.temperature, one.body.top_p, one.dropped]).toEqual([0.5, undefined, ["settings.topP"]])
+  const none = lower({ prompt: "x", settings }, { model: "claude-opus-5" })
+  expect([none.body.temperature, none.body.top_p]).toEqual([undefined, undefined])
+  expect(none.dropped).toEqual(["settings.temperature", "settings.topP"])
+  // What the body says stands; the echelon's default would be the second.
+  const raw = { protocol: "anthropic-messages", body: { max_tokens: 3, messages: [], top_p: 0.9 } }
+  const filled = lower({ prompt: "x", raw, settings: { temperature: 0.5 } }, { model: "claude-sonnet-4-5" })
+  expect([filled.body.temperature, filled.body.top_p, filled.dropped]).toEqual([undefined, 0.9, []])
+  const both = { ...raw, body: { ...raw.body, temperature: 0.2 } }
+  const sent = lower({ prompt: "x", raw: both }, { model: "claude-sonnet-4-5" })
+  expect([sent.body.temperature, sent.body.top_p, sent.dropped]).toEqual([0.2, undefined, ["settings.topP"]])
+})
+
+it("lowers a limit to what the model can write", () => {
+  const { body, dropped } = lower(
+    { prompt: "x", settings: { maxOutputTokens: 64_000 } },
+    { model: "claude-3-haiku-20240307", maxOutputTokens: 4_096 }
+  )
+  expect([body.max_tokens, dropped]).toEqual([4_096, ["settings.maxOutputTokens (lowered to 4096)"]])
 })

@@ -1,7 +1,7 @@
-import { Clients, InstanceFactory, Llm, type LlmError, type Plan, Plans } from "@echelon/core"
+import { Clients, InstanceFactory, Llm, type LlmError, type Plan, Plans, Pool } from "@echelon/core"
 import { ClientFactory, ProviderInstances, Providers, Transport } from "@echelon/providers"
 import { expect, it } from "@effect/vitest"
-import { ConfigProvider, Effect, Layer, Redacted, Stream } from "effect"
+import { ConfigProvider, Effect, Fiber, Layer, Redacted, Result, Stream } from "effect"
 import { HttpClient, HttpClientResponse } from "effect/http"
 import { TestClock } from "effect/testing"
 import { instanceOf, json, serve } from "./Support.ts"
@@ -208,3 +208,153 @@ it.effect("the factory of the core builds instances", () =>
     expect((yield* Effect.flip(factory.make(instanceOf("openai")))).reason._tag).toBe("Authentication")
   }).pipe(Effect.provide(ProviderInstances.layer), Effect.provide(Transport.layer))
 )
+
+const factoryOf = (options: ClientFactory.Options = {}) => {
+  const asked: Array<{ readonly method: string; readonly path: string }> = []
+  const client = HttpClient.make((request, url) =>
+    Effect.sync(() => {
+      asked.push({ method: request.method, path: url.pathname })
+      const isDown = url.host === "down.test"
+      return HttpClientResponse.fromWeb(request, Response.json(isDown ? {} : reply, { status: isDown ? 503 : 200 }))
+    })
+  )
+  return { asked, layer: ClientFactory.layerWith(options).pipe(Layer.provide(Transport.layerFrom(client))) }
+}
+
+const keys = environment({ OPENAI_API_KEY: "k", ANTHROPIC_API_KEY: "k" })
+
+it.effect("a model alone picks its provider", () => {
+  const { layer } = factoryOf()
+  return Effect.gen(function* () {
+    const factory = yield* ClientFactory.ClientFactory
+    const root = rootOf({ mine: provider({ name: "mine", models: { fast: model("gpt-4o-mini") } }) })
+    const found = yield* Effect.forEach(["fast", "mine/fast", "gpt-4o-mini", "o3", "claude-haiku-4-5"], (name) =>
+      factory.createForModel(root, name)
+    )
+    expect(found.map((client) => `${client.llm.id} ${client.model}`)).toEqual([
+      "mine-fast gpt-4o-mini",
+      "mine-fast gpt-4o-mini",
+      "mine-fast gpt-4o-mini",
+      "openai-o3 o3",
+      "anthropic-claude-haiku-4-5 claude-haiku-4-5"
+    ])
+    const error = yield* Effect.flip(factory.createForModel(root, "gtp-4o"))
+    expect(error.reason).toMatchObject({ _tag: "UnknownTarget", kind: "model", name: "gtp-4o" })
+    expect(error.detail).toContain('did you mean "gpt-4o"')
+    const ambiguous = yield* Effect.flip(factory.createForModel(root, "llama-3.3-70b"))
+    expect(ambiguous.detail).toContain('ask for one of "groq/llama-3.3-70b"')
+    const keyless = yield* Effect.flip(factory.createForModel(root, "grok-4"))
+    expect([keyless.reason._tag, keyless.detail]).toEqual(["Authentication", "no key is set; set XAI_API_KEY"])
+  }).pipe(Effect.provide(layer), Effect.provide(keys))
+})
+
+it.effect("many at once: each has its own result, and wrappers answer and check", () => {
+  const { asked, layer } = factoryOf()
+  return Effect.gen(function* () {
+    const factory = yield* ClientFactory.ClientFactory
+    const root = rootOf({})
+    const made = yield* factory.createMany(root, [
+      { model: "gpt-4o" },
+      { provider: "opnai", model: "gpt-4o" },
+      {},
+      { provider: "openai", model: "gpt-4o", instanceId: "second" }
+    ])
+    expect(
+      made.map(({ result }) => (Result.isSuccess(result) ? result.success.llm.id : result.failure.reason._tag))
+    ).toEqual(["openai-gpt-4o", "UnknownTarget", "InvalidRequest", "second"])
+    const [first, failed] = yield* factory.createWrappers(root, [{ model: "gpt-4o", instanceId: "w" }, { model: "?" }])
+    expect(failed !== undefined && Result.isFailure(failed.result)).toBe(true)
+    const wrapper = yield* factory.createWrapper(root, { model: "gpt-4o", instanceId: "w" })
+    if (first !== undefined && Result.isSuccess(first.result))
+      expect(first.result.success.client.llm).toBe(wrapper.client.llm)
+    const answer = yield* wrapper.generate({ prompt: "x" })
+    expect([answer.text, answer.instance, wrapper.id]).toEqual(["hello", "w", "w"])
+    // It is an Llm: it joins a pool as it is.
+    const pool = yield* Pool.make([wrapper], { id: "pool" })
+    expect((yield* Llm.generate(pool, { prompt: "x" })).text).toBe("hello")
+    yield* TestClock.setTime(5_000)
+    expect(yield* wrapper.healthCheck).toEqual({
+      status: "healthy",
+      message: "answers",
+      lastChecked: 5_000,
+      latency: 0
+    })
+    expect(asked.at(-1)).toEqual({ method: "GET", path: "/v1/models" })
+  }).pipe(Effect.provide(layer), Effect.provide(keys))
+})
+
+it.effect("checks as the provider allows: a list of models, a few tokens, or not at all", () => {
+  const { asked, layer } = factoryOf()
+  return Effect.gen(function* () {
+    const factory = yield* ClientFactory.ClientFactory
+    const root = rootOf({
+      listing: provider({ name: "listing" }),
+      pinged: provider({ name: "pinged", healthCheck: "ping" }),
+      never: provider({ name: "never", healthCheck: "none" }),
+      down: provider({ name: "down", baseUrl: "https://down.test/v1" })
+    })
+    const clients = yield* Effect.forEach(["listing", "pinged", "never", "down"], (name) =>
+      factory.create(root, name, "gpt-4o")
+    )
+    const found = yield* factory.healthCheck(clients)
+    expect(Object.entries(found).map(([id, { status }]) => `${id} ${status}`)).toEqual([
+      "listing-gpt-4o healthy",
+      "pinged-gpt-4o healthy",
+      "never-gpt-4o skipped",
+      "down-gpt-4o unhealthy"
+    ])
+    expect(found["down-gpt-4o"]?.message).toContain("overloaded")
+    expect(found["never-gpt-4o"]?.message).toBe("not checked: the provider's health_check is none")
+    expect(asked.map(({ method, path }) => `${method} ${path}`)).toEqual([
+      "GET /v1/models",
+      "POST /v1/chat/completions",
+      "GET /v1/models"
+    ])
+  }).pipe(Effect.provide(layer))
+})
+
+it.effect("over its budget nobody is asked, and the status says so", () => {
+  const { asked, layer } = factoryOf({ health: { usdPerHour: 0.002, requestsPerHour: 4 } })
+  return Effect.gen(function* () {
+    const factory = yield* ClientFactory.ClientFactory
+    const prices = { input: 20, output: 40 } // 0.00096 USD a check
+    const paid = provider({ name: "paid", healthCheck: "ping", models: { m: { ...model("m"), prices } } })
+    const client = yield* factory.create(rootOf({ paid, free: provider({ name: "free" }) }), "paid")
+    const free = yield* factory.create(rootOf({ free: provider({ name: "free" }) }), "free", "x")
+    const statuses = [yield* client.healthCheck, yield* client.healthCheck, yield* client.healthCheck]
+    expect(statuses.map(({ status }) => status)).toEqual(["healthy", "healthy", "skipped"])
+    expect(statuses[2]).toEqual({
+      status: "skipped",
+      message:
+        "not checked: the 0.002 USD an hour for health checks are used up for 3600 s; the last check found it healthy",
+      lastChecked: 0,
+      latency: undefined
+    })
+    // What costs nothing goes on until the requests are used up.
+    const more = [yield* free.healthCheck, yield* free.healthCheck, yield* free.healthCheck]
+    expect(more.map(({ status }) => status)).toEqual(["healthy", "healthy", "skipped"])
+    expect(more[2]?.message).toContain("the 4 requests an hour for health checks are used up")
+    expect(asked.length).toBe(4)
+    yield* TestClock.adjust("1 hour")
+    expect((yield* client.healthCheck).status).toBe("healthy")
+  }).pipe(Effect.provide(layer))
+})
+
+it.effect("a check that hangs has failed", () => {
+  const client = HttpClient.make(() => Effect.never)
+  const layer = ClientFactory.layerWith({ patience: "3 seconds" }).pipe(Layer.provide(Transport.layerFrom(client)))
+  return Effect.gen(function* () {
+    const factory = yield* ClientFactory.ClientFactory
+    const fiber = yield* Effect.forkChild(
+      Effect.flatMap(factory.create(rootOf({ openai: provider({}) }), "openai", "x"), (one) => one.healthCheck)
+    )
+    yield* TestClock.adjust("3 seconds")
+    expect(yield* Fiber.join(fiber)).toMatchObject({ status: "unhealthy", message: "no answer within 3s" })
+  }).pipe(Effect.provide(layer))
+})
+
+it("refuses limits that are none", () => {
+  expect(() => ClientFactory.layerWith({ health: { usdPerHour: Number.NaN } })).toThrow(
+    "ClientFactory.layerWith: usdPerHour must be 0 or above, got NaN"
+  )
+})

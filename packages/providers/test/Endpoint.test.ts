@@ -41,6 +41,44 @@ it("knows both addresses of Azure", () => {
   )
 })
 
+it("knows the addresses of Azure for the Responses API", () => {
+  const baseUrl = "https://x.openai.azure.com"
+  const url = (provider: Partial<Plan.Provider>) => urlOf(make("azure-openai-responses", provider))
+  expect(url({ baseUrl })).toBe(`${baseUrl}/openai/v1/responses`)
+  expect(url({ baseUrl: `${baseUrl}/openai/v1/` })).toBe(`${baseUrl}/openai/v1/responses`)
+  expect(url({ baseUrl: `${baseUrl}/openai/v1`, apiVersion: "preview" })).toBe(
+    `${baseUrl}/openai/v1/responses?api-version=preview`
+  )
+  for (const address of [baseUrl, `${baseUrl}/openai`])
+    expect(url({ baseUrl: address, apiVersion: "2025-04-01-preview" })).toBe(
+      `${baseUrl}/openai/responses?api-version=2025-04-01-preview`
+    )
+})
+
+it("makes the address of Vertex AI of region and project", () => {
+  const url = (provider: Partial<Plan.Provider>, model?: string) =>
+    urlOf(make("vertex", { auth: "key", ...provider }, { key: "k", model: model ?? "gemini-2.5-flash" }))
+  const place = "projects/p/locations/europe-west4"
+  expect(url({ region: "europe-west4", project: "p" })).toBe(
+    `https://europe-west4-aiplatform.googleapis.com/v1/${place}/publishers/google/models/gemini-2.5-flash:generateContent`
+  )
+  expect(url({ region: "global", project: "p" })).toContain(
+    "https://aiplatform.googleapis.com/v1/projects/p/locations/global/"
+  )
+  expect(url({ region: "europe-west4", project: "p" }, "publishers/other/models/m")).toContain(
+    `/${place}/publishers/other/models/m:generateContent`
+  )
+  const row = ProviderTable.find("vertex")
+  expect(Redacted.value(make("vertex", { region: "r", project: "p" }, { key: "k" }).stream.url)).toContain(
+    ":streamGenerateContent?alt=sse"
+  )
+  expect(row?.baseUrl).toBe(undefined)
+  expect(() => url({ project: "p" })).toThrow("region must be stated")
+  expect(() => url({ region: "europe-west4" })).toThrow("region and project must be stated")
+  for (const region of ["a.test", "a/b", "A", "a@b", "", "a:1"])
+    expect(() => url({ region, project: "p" })).toThrow("region must hold")
+})
+
 it("shows the key the way each provider wants it", () => {
   expect(headersOf(make("openai", {}, { key: "k" }))["authorization"]).toBe("Bearer k")
   expect(headersOf(make("anthropic", {}, { key: "k" }))).toMatchObject({

@@ -74,7 +74,7 @@ it("says settings, and reports what it cannot say", () => {
     presencePenalty: 0.1,
     frequencyPenalty: 0.2
   })
-  expect(dropped).toEqual(["settings.stop (more than 5)", "settings.parallelToolCalls"])
+  expect(dropped).toEqual(["settings.stop (the first 5 of 6)", "settings.parallelToolCalls"])
   expect(lower({ prompt: "hi", settings: { stop: [], parallelToolCalls: true } })).toEqual({
     body: { contents: [{ role: "user", parts: [{ text: "hi" }] }] },
     dropped: []
@@ -95,8 +95,8 @@ it("asks for thought as the model's generation understands it", () => {
   expect(thinking("models/gemini-2.5-pro", "low")).toEqual([{ thinkingBudget: 1024 }, []])
   expect(thinking("tunedModels/mine", "medium")).toEqual([{ thinkingBudget: 8192 }, []])
   expect(thinking("gemini-3-flash-preview", "minimal")).toEqual([{ thinkingLevel: "minimal" }, []])
-  expect(thinking("gemini-3-pro-preview", "minimal")).toEqual([{ thinkingLevel: "low" }, inexact("minimal")])
-  expect(thinking("gemini-3-pro-preview", "medium")).toEqual([{ thinkingLevel: "high" }, inexact("medium")])
+  expect(thinking("gemini-3-pro-preview", "minimal")).toEqual([{ thinkingLevel: "low" }, inexact("low")])
+  expect(thinking("gemini-3-pro-preview", "medium")).toEqual([{ thinkingLevel: "high" }, inexact("high")])
   expect(thinking("gemini-3.1-pro-preview", "medium")).toEqual([{ thinkingLevel: "medium" }, []])
   expect(thinking("gemini-flash-latest", "high")).toEqual([{ thinkingLevel: "high" }, []])
   for (const model of ["gemini-2.0-flash", "gemini-1.5-pro", "gemma-3-27b-it"])

@@ -17,6 +17,11 @@ it("classifies by code", () => {
     ERR_TLS_CERT_ALTNAME_INVALID: "tls",
     ERR_SSL_WRONG_VERSION_NUMBER: "tls",
     DEPTH_ZERO_SELF_SIGNED_CERT: "tls",
+    UND_ERR_PRX_TLS: "tls",
+    UND_ERR_PRX_CONN: "reset",
+    UND_ERR_ABORTED: "refused",
+    UND_ERR_HEADERS_TIMEOUT: "connect_timeout",
+    ERR_HTTP2_STREAM_ERROR: "reset",
     EMFILE: "other",
     hasOwnProperty: "other"
   }

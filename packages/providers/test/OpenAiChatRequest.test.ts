@@ -291,3 +291,40 @@ it("has a dialect for every row", () => {
   const dialect: Dialect.Dialect = optionsOf("openai").dialect
   expect(dialect.maxTokensField).toBe("max_completion_tokens")
 })
+
+it("says no parameter that the model refuses", () => {
+  const settings = { temperature: 0.5, maxOutputTokens: 9, stop: ["x"], reasoningEffort: "low", seed: 1 } as const
+  const parallel = { tools: [{ name: "f", parameters: {} }] }
+  const thinks = lower({ prompt: "x", settings: { ...settings, parallelToolCalls: false }, ...parallel }, "openai", {
+    model: "o3"
+  })
+  expect(thinks.body).toMatchObject({ max_completion_tokens: 9, seed: 1, reasoning_effort: "low" })
+  expect([thinks.body.temperature, thinks.body.stop, thinks.body.parallel_tool_calls]).toEqual([
+    undefined,
+    undefined,
+    undefined
+  ])
+  expect(thinks.dropped).toEqual(["settings.temperature", "settings.stop", "settings.parallelToolCalls"])
+  const plain = lower({ prompt: "x", settings }, "openai", { model: "gpt-4o" })
+  expect([plain.body.temperature, plain.body.stop, plain.body.reasoning_effort]).toEqual([0.5, ["x"], undefined])
+  expect(plain.dropped).toEqual(["settings.reasoningEffort"])
+  const own = { openai: { reasoning_effort: "none" } }
+  expect(
+    lower({ prompt: "x", settings: { temperature: 0.5 }, providerOptions: own }, "openai", { model: "gpt-5.2" }).dropped
+  ).toEqual([])
+  expect(
+    lower({ prompt: "x", settings: { maxOutputTokens: 9_000 } }, "groq", { maxOutputTokens: 4_096 }).body.max_tokens
+  ).toBe(4_096)
+})
+
+it("takes out of a raw body what the model that routing chose would refuse it for", () => {
+  const body = { model: "pool:any", messages: [], temperature: 0.5, max_tokens: 7, logit_bias: { a: 1 } }
+  const of = (model: string, kind = "openai") =>
+    lower({ prompt: "ignored", raw: { protocol: "openai-chat", body } }, kind, { model })
+  expect(of("gpt-4o")).toEqual({ body: { ...body, model: "gpt-4o" }, dropped: [] })
+  expect(of("gpt-5")).toEqual({
+    body: { model: "gpt-5", messages: [], logit_bias: { a: 1 }, max_completion_tokens: 7 },
+    dropped: ["settings.temperature"]
+  })
+  expect(of("claude-opus-5", "openai-compatible").dropped).toEqual(["settings.temperature"])
+})

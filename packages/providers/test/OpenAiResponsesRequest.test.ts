@@ -87,7 +87,7 @@ it("lists what the protocol cannot say", () => {
   })
   expect(dropped.toSorted()).toEqual([
     "settings.frequencyPenalty",
-    "settings.maxOutputTokens (below 16)",
+    "settings.maxOutputTokens (raised to 16)",
     "settings.presencePenalty",
     "settings.seed",
     "settings.stop",
@@ -116,7 +116,7 @@ it("leaves sampling settings out where the model thinks, and the effort where it
     expect([model, dropped]).toEqual([model, ["settings.reasoningEffort"]])
     expect([body.temperature, body.top_p, body.reasoning, body.include]).toEqual([0.5, 0.5, undefined, undefined])
   }
-  for (const model of ["my-deployment", "gpt-oss-120b", "grok-4"]) {
+  for (const model of ["my-deployment", "gpt-oss-120b", "grok-4.3"]) {
     const { body, dropped } = lower({ prompt: "x", settings }, { model })
     expect([dropped, body.temperature, body.reasoning]).toEqual([[], 0.5, { effort: "low" }])
   }

@@ -1,5 +1,5 @@
 import { Catalogue } from "@echelon/core"
-import { CatalogueLive, ModelTable, ProviderTable } from "@echelon/providers"
+import { CatalogueLive, ModelCatalogue, ProviderTable } from "@echelon/providers"
 import { expect, it } from "@effect/vitest"
 import { Effect } from "effect"
 
@@ -29,9 +29,10 @@ it("has rows that hold together", () => {
   for (const [kind, row] of Object.entries(ProviderTable.rows)) {
     expect([kind, row.needsKey]).toEqual([kind, row.keyVariable !== undefined])
     if (row.baseUrl !== undefined) expect(new URL(row.baseUrl).href.startsWith("http")).toBe(true)
-    expect(
-      row.route({ provider: { deployment: undefined, apiVersion: undefined }, model: "m", base: "/" }).path[0]
-    ).toBe("/")
+    const provider = { deployment: undefined, apiVersion: undefined, region: "r", project: "p" }
+    expect(row.route({ provider, model: "m", base: "/" }).path[0]).toBe("/")
+    if (row.address !== undefined)
+      expect([row.baseUrl, new URL(row.address("r")).protocol]).toEqual([undefined, "https:"])
     for (const { phrase } of row.dialect.phrases) expect(phrase).toBe(phrase.toLowerCase())
   }
 })
@@ -46,13 +47,13 @@ it.effect("supplies the catalogue", () =>
 )
 
 it("knows a dated model by its name, and nothing of others", () => {
-  expect(ModelTable.find("openai", "gpt-4o-2024-08-06")).toBe(ModelTable.find("openai", "gpt-4o"))
-  expect(ModelTable.find("anthropic", "claude-sonnet-4-5-20250929").capabilities?.contextWindow).toBe(200_000)
+  expect(ModelCatalogue.find("openai", "gpt-4o-2024-08-06")).toBe(ModelCatalogue.find("openai", "gpt-4o"))
+  expect(ModelCatalogue.find("anthropic", "claude-sonnet-4-5-20250929").capabilities?.contextWindow).toBe(200_000)
   for (const [kind, model] of [
     ["openai", "x"],
     ["x", "gpt-4o"],
     ["openai", "toString"],
     ["__proto__", "x"]
   ] as const)
-    expect(ModelTable.find(kind, model)).toEqual({})
+    expect(ModelCatalogue.find(kind, model)).toEqual({})
 })

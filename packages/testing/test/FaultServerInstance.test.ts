@@ -256,7 +256,7 @@ const rows: ReadonlyArray<Row> = [
     advance: "2 minutes",
     expected: same("Timeout attempt")
   },
-  { name: "gzip", behaviour: FaultServer.withGzip(ok()), expected: same("MalformedOutput") },
+  { name: "gzip", behaviour: FaultServer.withGzip(ok()), expected: same(`stop: ${text}`) },
   {
     name: "a stream that is called text",
     behaviour: FaultServer.withContentType(ok(), "text/plain"),
