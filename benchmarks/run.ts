@@ -6,8 +6,10 @@
 import { existsSync } from "node:fs"
 import { call } from "./call.ts"
 import { coldStart } from "./coldStart.ts"
+import { exchange } from "./exchange.ts"
 import { machine, print } from "./harness.ts"
 import { heap, waiting } from "./memory.ts"
+import { parsers } from "./parsers.ts"
 import { rejection } from "./rejection.ts"
 import { request } from "./request.ts"
 import { selection } from "./selection.ts"
@@ -26,11 +28,13 @@ const benches: Readonly<Record<string, () => Promise<void>>> = {
     print("One call, whole answer, layer by layer", "us", stack)
     print("What the contract costs: attempt, seal, route, clocks", "us", floor)
   },
+  exchange: async () => print("One exchange over loopback", "us CPU", await exchange()),
   sse: async () => {
     const { chat, messages } = await sse()
     print("OpenAI Chat Completions, per event", "us", chat)
     print("Anthropic Messages, per event", "us", messages)
   },
+  parsers,
   "cold-start": async () => {
     if (!existsSync(new URL("../packages/cli/dist/bin.js", import.meta.url)))
       throw new Error("the packages are not built; run `pnpm build` first")

@@ -174,6 +174,23 @@ const checkProvider = Effect.fnUntraced(function* (target: Router.Target, plan: 
   yield* output.diagnose(`no file describes the provider "${name}": its kind's defaults hold, and its variable its key`)
 })
 
+/** Reasons that hold only while those before do their part: a request may come to such an instance after all. */
+const inTurn: ReadonlySet<CoreExplain.Reason["_tag"]> = new Set(["Behind", "Never", "Duplicate"])
+
+/** Instances that the request may ask, should others fail or be passed over. */
+const ableIn = ({ tiers }: CoreExplain.Explanation): ReadonlySet<string> => {
+  const members = tiers.flatMap((tier) => tier.members)
+  const isAble = ({ verdict }: CoreExplain.Member): boolean =>
+    verdict._tag === "Asked" || verdict.reasons.every(({ _tag }) => inTurn.has(_tag))
+  return new Set(members.filter(isAble).map(({ instance }) => instance))
+}
+
+/** The plan with no other instances. */
+const only = (plan: Plan.Root, instances: ReadonlySet<string>): Plan.Root => ({
+  ...plan,
+  instances: Object.fromEntries(Object.entries(plan.instances).filter(([name]) => instances.has(name)))
+})
+
 const green = "\u001b[32m"
 const grey = "\u001b[90m"
 const plain = "\u001b[39m"
@@ -184,7 +201,7 @@ const explainTarget = Effect.fnUntraced(function* (options: Options, needs: Read
   const { folder, resolved } = yield* read(options)
   const isEmpty = Object.keys(folder.files).length === 0
   const { plan, problems } = isEmpty ? { plan: undefined, problems: [] } : Compile.compile(resolved, catalogue)
-  if (plan === undefined || folder.problems.length > 0)
+  if (plan === undefined || folder.problems.some(Problem.isError))
     return yield* Effect.fail(ConfigError.make(Problem.sort([...folder.problems, ...problems])))
   const { metadata, tokens } = options
   const isNamed = Object.values(metadata).some((value) => value !== undefined)
@@ -194,10 +211,11 @@ const explainTarget = Effect.fnUntraced(function* (options: Options, needs: Read
   yield* checkProvider(target, plan)
   const chart = options.mermaid ? yield* Effect.fromResult(Mermaid.ofTarget(plan, target)) : undefined
   if (chart !== undefined && !options.json) return yield* output.write(chart)
+  const able = ableIn(found)
   const worst =
-    target.kind === "client"
+    target.kind === "client" || able.size === 0
       ? undefined
-      : WorstCase.of(plan, target, tokens === undefined ? {} : { inputTokens: tokens })
+      : WorstCase.of(only(plan, able), target, tokens === undefined ? {} : { inputTokens: tokens })
   const bounds = worst && { worst, formula: WorstCase.formula(worst) }
   const parts = options.values ? yield* involved(found, resolved, plan) : []
   if (options.json) {
@@ -217,7 +235,7 @@ const explainTarget = Effect.fnUntraced(function* (options: Options, needs: Read
         )
       : line
   const lines = [
-    ...Text.lines(found, plan, bounds, paint),
+    ...Text.lines(found, plan, bounds ?? (target.kind !== "client" && able.size === 0 ? "none" : undefined), paint),
     ...parts.flatMap(({ base, entries }) => ["", `values of ${base.join(".")}`, ...Text.values(entries, base)])
   ]
   yield* output.write(`${lines.join("\n")}\n`)

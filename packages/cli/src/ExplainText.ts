@@ -158,7 +158,7 @@ const because: Readonly<Record<Explain.Outside["because"], string>> = {
 export type Paint = (line: string) => string
 
 /**
- * Writes an explanation. `worst` is absent for a direct call.
+ * Writes an explanation. `worst` is absent for a direct call, and "none" when nobody would be asked.
  *
  * @since 0.1.0
  * @category getters
@@ -166,14 +166,15 @@ export type Paint = (line: string) => string
 export const lines = (
   found: Explain.Explanation,
   plan: Plan.Root,
-  worst: { readonly worst: WorstCase.WorstCase; readonly formula: WorstCase.Formula } | undefined,
+  worst: { readonly worst: WorstCase.WorstCase; readonly formula: WorstCase.Formula } | "none" | undefined,
   paint: Paint
 ): ReadonlyArray<string> => [
   ...head(found, plan),
   ...found.tiers.flatMap((tier, i) => tierLines(tier, i + 1, plan, paint)),
   ...(found.outside.length === 0 ? [] : ["", "never tried"]),
   ...rows(found.outside.map(({ because: why, echelon }) => [echelon, because[why]] as const)),
-  ...(worst === undefined
+  ...(worst === "none" ? ["", "worst case: none, for nobody would be asked"] : []),
+  ...(worst === undefined || worst === "none"
     ? []
     : [
         "",

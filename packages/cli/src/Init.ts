@@ -12,9 +12,9 @@ import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
 import * as Option from "effect/Option"
 import * as Path from "effect/Path"
-import type * as PlatformError from "effect/PlatformError"
 import * as Failure from "./Failure.ts"
 import { Output } from "./Output.ts"
+import * as WriteFiles from "./WriteFiles.ts"
 
 /**
  * What the command line says.
@@ -75,17 +75,6 @@ const fileInTheWay = Effect.fnUntraced(function* (dir: string) {
   }
 })
 
-const why = (error: PlatformError.PlatformError): string => {
-  const place = error.reason._tag === "BadArgument" ? undefined : error.reason.pathOrDescriptor
-  const what = `${place ?? "the folder"} cannot be written`
-  switch (error.reason._tag) {
-    case "PermissionDenied":
-      return `${what}: permission denied; choose another folder`
-    default:
-      return `${what}: the file system says ${error.reason._tag}`
-  }
-}
-
 const write = Effect.fnUntraced(function* (
   files: Readonly<Record<string, string>>,
   { dir, force }: Pick<Options, "dir" | "force">
@@ -104,10 +93,7 @@ const write = Effect.fnUntraced(function* (
       1
     )
   }
-  for (const { file, text } of all) {
-    yield* fs.makeDirectory(path.dirname(file), { recursive: true })
-    yield* fs.writeFileString(file, text)
-  }
+  yield* WriteFiles.write(all)
   return all.map(({ file }) => file)
 })
 
@@ -123,6 +109,7 @@ export const run = (
   Effect.gen(function* () {
     const output = yield* Output
     const { Starter, kinds } = yield* modules
+    if (options.dir === "") return yield* fail("the folder's name is empty; name one, or . for this one", 2)
     const names = [...new Set(options.providers)]
     const unknown = names.find((name) => Starter.find(name) === undefined)
     if (unknown !== undefined) {
@@ -131,7 +118,7 @@ export const run = (
     }
     const providers = names.length === 0 ? Starter.defaults : names.flatMap((name) => Starter.find(name) ?? [])
     const written = yield* write(Starter.files(providers, { kinds }), options).pipe(
-      Effect.catchTag("PlatformError", (error) => fail(why(error), 1))
+      Effect.catchTag("PlatformError", (error) => fail(`${WriteFiles.why(error)}; choose another folder`, 1))
     )
     const variables = variablesOf(providers)
     const commands = next(options.dir)

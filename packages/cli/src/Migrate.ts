@@ -16,6 +16,7 @@ import * as Path from "effect/Path"
 import * as Result from "effect/Result"
 import * as Failure from "./Failure.ts"
 import { Output } from "./Output.ts"
+import * as WriteFiles from "./WriteFiles.ts"
 
 /**
  * What the command line says.
@@ -114,11 +115,7 @@ const write = Effect.fnUntraced(function* (files: Readonly<Record<string, string
     yield* output.diagnose(`error: ${dir} is not empty; choose another folder, or write into it with --force`)
     return yield* new Failure.Failure({ exitCode: 1 })
   }
-  for (const [name, text] of Object.entries(files)) {
-    const file = path.join(dir, name)
-    yield* fs.makeDirectory(path.dirname(file), { recursive: true })
-    yield* fs.writeFileString(file, text)
-  }
+  yield* WriteFiles.write(Object.entries(files).map(([name, text]) => ({ file: path.join(dir, name), text })))
 })
 
 /**
@@ -135,9 +132,11 @@ export const run = (
 ): Effect.Effect<void, Failure.Failure, Output | FileSystem.FileSystem | Path.Path> =>
   Effect.gen(function* () {
     const output = yield* Output
-    const { Migrate, MigrateReport, catalogue } = yield* modules
+    const { Migrate, MigrateReport, Problem, catalogue } = yield* modules
     const all = yield* Effect.forEach([...new Set(options.files)], read)
-    const problems = all.flatMap((one) => one.problems)
+    const found = all.flatMap((one) => one.problems)
+    for (const warning of found.filter((one) => !Problem.isError(one))) yield* output.diagnose(Problem.render(warning))
+    const problems = found.filter(Problem.isError)
     const migrated = Migrate.migrate(
       all.flatMap((one) => one.inputs),
       { from: options.from, catalogue }
@@ -149,7 +148,10 @@ export const run = (
     if (options.out !== undefined && !migration.current) {
       yield* write(migration.files, options.out, options.force).pipe(
         Effect.catchTag("PlatformError", (error) =>
-          Effect.andThen(output.diagnose(`error: ${error.message}`), new Failure.Failure({ exitCode: 1 }))
+          Effect.andThen(
+            output.diagnose(`error: ${WriteFiles.why(error)}; choose another folder`),
+            new Failure.Failure({ exitCode: 1 })
+          )
         )
       )
     }

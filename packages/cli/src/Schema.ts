@@ -8,11 +8,12 @@ import * as Argument from "effect/cli/Argument"
 import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Effect from "effect/Effect"
-import * as FileSystem from "effect/FileSystem"
+import type * as FileSystem from "effect/FileSystem"
 import * as Option from "effect/Option"
 import * as Path from "effect/Path"
 import * as Failure from "./Failure.ts"
 import { Output } from "./Output.ts"
+import * as WriteFiles from "./WriteFiles.ts"
 
 /**
  * What the command line says.
@@ -68,17 +69,15 @@ export const run = ({
         return yield* fail(`name a kind of file (${names.join(", ")}), or give --out DIR to write all of them`, 2)
       return yield* output.write(JsonSchema.toText(JsonSchema.make(name, options)))
     }
-    const fs = yield* FileSystem.FileSystem
     const path = yield* Path.Path
-    const write = Effect.gen(function* () {
-      yield* fs.makeDirectory(out, { recursive: true })
-      for (const one of name === undefined ? names : [name]) {
-        const file = path.join(out, JsonSchema.fileName(one))
-        yield* fs.writeFileString(file, JsonSchema.toText(JsonSchema.make(one, options)))
-        yield* output.write(`${file}\n`)
-      }
-    })
-    yield* Effect.catchTag(write, "PlatformError", (error) => fail(error.message, 1))
+    const files = (name === undefined ? names : [name]).map((one) => ({
+      file: path.join(out, JsonSchema.fileName(one)),
+      text: JsonSchema.toText(JsonSchema.make(one, options))
+    }))
+    yield* Effect.catchTag(WriteFiles.write(files), "PlatformError", (error) =>
+      fail(`${WriteFiles.why(error)}; choose another folder`, 1)
+    )
+    for (const { file } of files) yield* output.write(`${file}\n`)
   })
 
 /**

@@ -107,8 +107,11 @@ worst case, for 1000 tokens of input and the most output
   attempts  2 + 1 = 3
   time      2 x 10 s + 1 x 60 s + 10 s of waits = 90 s, cut to 8 s by
             request_timeout
-  cost      unknown: no price of local-b
+  cost      2 x $0.0020 + 1 x $0.0020 = $0.0060
 `)
+    // Whoever is passed over costs nothing, and leaves no price to be missed.
+    const all = yield* run(["--config", root])
+    expect(all.stdout).toContain("cost      unknown: no price of local-b")
     const large = yield* run(["--config", root, "--group", "chat.echelon2", "--tokens", "3000"])
     expect(large.stdout).toContain("passed  local-a  context window of 1000 tokens; at least 1500 are needed")
     expect(large.stdout).toContain("chat.echelon1  it stands before the echelon that is asked for")
@@ -118,6 +121,32 @@ worst case, for 1000 tokens of input and the most output
     )
     const colored = yield* run(["--config", root], { isTerminal: true })
     expect(colored.stdout).toContain("\u001b[32masked\u001b[39m   local-a")
+  })
+)
+
+it.live("nobody is asked, so there is no worst case", () =>
+  Effect.gen(function* () {
+    const root = yield* folder(small)
+    const args = ["--config", root, "--pool", "pool", "--needs", "images"]
+    const { code, stdout } = yield* run(args)
+    expect([code, stdout.includes("asked ")]).toEqual([0, false])
+    expect(stdout.split("\n").slice(-3)).toEqual(["", "worst case: none, for nobody would be asked", ""])
+    expect(stdout).not.toContain("$")
+    expect(JSON.parse((yield* run([...args, "--json"])).stdout).worstCase).toBeNull()
+    const large = yield* run(["--config", root, "--group", "chat.echelon2", "--tokens", "3000"])
+    expect(large.stdout).toContain("worst case: none")
+  })
+)
+
+it.live("a list that a variable states is shown as a list", () =>
+  Effect.gen(function* () {
+    const root = yield* folder(small)
+    const variables = { ECHELON__LLMS__GROUPS__CHAT__ECHELON1__MODELS: '["local-b", "local-a"]' }
+    const { stdout } = yield* run(["llms.groups.chat.echelon1.models", "--config", root], { variables })
+    expect(stdout.split("\n").slice(0, 2)).toEqual([
+      'llms.groups.chat.echelon1.models = ["local-b", "local-a"]',
+      "  set by     $ECHELON__LLMS__GROUPS__CHAT__ECHELON1__MODELS"
+    ])
   })
 )
 

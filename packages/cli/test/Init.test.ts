@@ -12,6 +12,7 @@ import { expect, it } from "@effect/vitest"
 import * as Command from "effect/cli/Command"
 import * as Effect from "effect/Effect"
 import * as FileSystem from "effect/FileSystem"
+import * as Option from "effect/Option"
 import * as Path from "effect/Path"
 
 const echelon = Command.make("echelon").pipe(Command.withSubcommands([Init.command]))
@@ -157,5 +158,45 @@ it.effect("a file where the folder should be is said in a sentence", () =>
     const err = [`error: ${file} is a file; choose a folder to write to`]
     expect(yield* run("init", file)).toEqual({ code: 1, out: "", err })
     expect(yield* run("init", path.join(file, "below"))).toEqual({ code: 1, out: "", err })
+  }).pipe(Effect.provide(NodeServices.layer))
+)
+
+it.effect("a place that cannot be written is told at once, with why", () =>
+  Effect.gen(function* () {
+    const path = yield* Path.Path
+    const fs = yield* FileSystem.FileSystem
+    const root = yield* temporary
+    yield* fs.makeDirectory(path.join(root, "taken", "global.toml"), { recursive: true })
+    yield* fs.symlink(path.join(root, "loop"), path.join(root, "loop"))
+    yield* fs.symlink(path.join(root, "nowhere"), path.join(root, "dangling"))
+    const long = "a".repeat(300)
+    for (const [dir, args, why] of [
+      ["taken", ["--force"], "taken/global.toml cannot be written: it is a folder"],
+      ["loop", [], "loop/global.toml cannot be written: symbolic links lead in a circle"],
+      ["dangling", [], "dangling cannot be written: a file, or a link to nothing, is in its place"],
+      [long, [], `${long}/global.toml cannot be written: the name is too long`]
+    ] as const) {
+      expect(yield* run("init", path.join(root, dir), ...args)).toEqual({
+        code: 1,
+        out: "",
+        err: [`error: ${path.join(root, why)}; choose another folder`]
+      })
+    }
+    expect(yield* run("init", "")).toEqual({
+      code: 2,
+      out: "",
+      err: ["error: the folder's name is empty; name one, or . for this one"]
+    })
+  }).pipe(Effect.provide(NodeServices.layer))
+)
+
+it.live("below /proc, where a recursive mkdir never ends, too", () =>
+  Effect.gen(function* () {
+    const fs = yield* FileSystem.FileSystem
+    if (!(yield* fs.exists("/proc/self"))) return void process.stdout.write("there is no /proc here: not run\n")
+    const why = "/proc/nope cannot be written: it cannot be made there; choose another folder"
+    expect(yield* Effect.timeoutOption(run("init", "/proc/nope"), "5 seconds")).toEqual(
+      Option.some({ code: 1, out: "", err: [`error: ${why}`] })
+    )
   }).pipe(Effect.provide(NodeServices.layer))
 )

@@ -213,6 +213,30 @@ it.effect("a result that would not pass the check is written, told, and ends wit
   }).pipe(Effect.provide(NodeServices.layer))
 )
 
+it.effect("what holds nothing that is known ends with 1, and what was expected is said", () =>
+  Effect.gen(function* () {
+    const { at } = yield* folder({ "a.json": "{}", "b.toml": "x = 1" })
+    for (const [name, why] of [
+      ["a.json", "the file holds no keys"],
+      ["b.toml", "no key of it is known here"]
+    ] as const) {
+      const { code, err, out } = yield* run(at(name), "--out", at("new"))
+      expect([code, out, err.length]).toEqual([1, "", 1])
+      expect(err[0]).toContain(`${name}:1:1 error file: ${why}; expected LiteLLM's model_list, `)
+    }
+    const fs = yield* FileSystem.FileSystem
+    expect(yield* fs.exists(at("new"))).toBe(false)
+  }).pipe(Effect.provide(NodeServices.layer))
+)
+
+it.effect("a file of a folder that is not read is told, and the rest is migrated", () =>
+  Effect.gen(function* () {
+    const { root } = yield* folder({ "llms/groups/G.TOML": "", "llms/groups/g.toml": '[echelon1]\nmodels = ["a-b"]' })
+    const { code, err } = yield* run(root)
+    expect([code, err[0]]).toEqual([0, expect.stringContaining("G.TOML:1:1 warning llms.groups.G: not read")])
+  }).pipe(Effect.provide(NodeServices.layer))
+)
+
 it.effect("wrong use ends with 2", () =>
   Effect.gen(function* () {
     for (const args of [[], ["a.yaml", "--from", "bifrost"], ["a.yaml", "--nonsense"]]) {

@@ -206,6 +206,8 @@ export class ConfigManagement extends Context.Service<
     readonly history: Effect.Effect<ReadonlyArray<Reload>>
     /** Runs `f` with every new plan, one after another, for as long as the scope is open. */
     readonly onReload: (f: (plan: Plan.Root) => Effect.Effect<void>) => Effect.Effect<void, never, Scope.Scope>
+    /** Runs `f` with what came of every reload, rejected ones too, for as long as the scope is open. */
+    readonly onOutcome: (f: (reload: Reload) => Effect.Effect<void>) => Effect.Effect<void, never, Scope.Scope>
     /** Refreshes whenever something in the folder changes, until it is interrupted; `f` hears of each reload. */
     readonly watch: (f: (reload: Reload) => Effect.Effect<void>) => Effect.Effect<never>
     readonly changes: Stream.Stream<Plan.Root>
@@ -237,6 +239,7 @@ export const make = (
     const ref = yield* SubscriptionRef.make(yield* toLoaded(first))
     const reloads: Array<Reload> = []
     const listeners = new Set<(plan: Plan.Root) => Effect.Effect<void>>()
+    const audience = new Set<(reload: Reload) => Effect.Effect<void>>()
     let files = first.files
     // Two reloads at a time could swap in the older of two readings last.
     const one = yield* Semaphore.make(1)
@@ -268,9 +271,11 @@ export const make = (
       }
       reloads.push(reload)
       if (reloads.length > remembered) reloads.shift()
-      if (plan === undefined) return reload
-      yield* SubscriptionRef.set(ref, { plan, resolved: next.resolved, warnings: problems })
-      yield* Effect.forEach([...listeners], (listener) => listener(plan), { discard: true })
+      if (plan !== undefined) {
+        yield* SubscriptionRef.set(ref, { plan, resolved: next.resolved, warnings: problems })
+        yield* Effect.forEach([...listeners], (listener) => listener(plan), { discard: true })
+      }
+      yield* Effect.forEach([...audience], (hear) => hear(reload), { discard: true })
       return reload
     }, Effect.uninterruptible)
     const refresh = one.withPermits(1)(
@@ -301,6 +306,13 @@ export const make = (
           Effect.acquireRelease(
             Effect.sync(() => listeners.add(f)),
             () => Effect.sync(() => listeners.delete(f))
+          )
+        ),
+      onOutcome: (f) =>
+        Effect.asVoid(
+          Effect.acquireRelease(
+            Effect.sync(() => audience.add(f)),
+            () => Effect.sync(() => audience.delete(f))
           )
         ),
       watch: (f) =>

@@ -8,7 +8,6 @@ import * as CircuitBreaker from "./CircuitBreaker.ts"
 import type * as CircuitBreakerState from "./CircuitBreakerState.ts"
 import type * as Control from "./Control.ts"
 import type * as Explain from "./Explain.ts"
-import * as ExplainPanic from "./ExplainPanic.ts"
 import * as ExplainTiers from "./ExplainTiers.ts"
 import type * as Failover from "./Failover.ts"
 import * as Member from "./Member.ts"
@@ -241,7 +240,7 @@ export const of = (
     const member = asItStands(placed, rank, root.groups, snapshot)
     if (member !== undefined) {
       const can = never.length === 0
-      isHopeless &&= ExplainPanic.isHopeless(member, can, now)
+      isHopeless &&= Member.isHopeless(member, can, now)
       if (can && full.length === 0 && Member.isEjected(member, now)) ejected.push(member)
     }
     const current = again.has(placed.engine) ? [] : forNow(placed, root.groups, options)

@@ -141,6 +141,19 @@ export const isEjected = (member: Member, now: number): boolean =>
   member.breaker?.outBecause() === "failures" && member.state.availability(now) === "ready"
 
 /**
+ * Whether the member takes no request, and only a breaker, or what the request needs, is to blame: `can` tells whether
+ * the member could ever answer it. Who is merely busy, cooling or being tested comes back by itself.
+ *
+ * @since 0.1.0
+ * @category guards
+ */
+export const isHopeless = (member: Member, can: boolean, now: number): boolean => {
+  if (!can || member.breaker?.outBecause() === "credential") return true
+  if (isEjected(member, now)) return member.breaker?.snapshot(now).state !== "half_open"
+  return availability(member, now) === "out"
+}
+
+/**
  * The least bad of ejected members: the one that failed least, then the one that has been out longest.
  *
  * @since 0.1.0

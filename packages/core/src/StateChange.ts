@@ -41,7 +41,7 @@ export type StateChange =
   | { readonly _tag: "Swapped"; readonly at: number }
   | {
       readonly _tag: "Reload"
-      readonly outcome: "applied" | "unchanged" | "rejected"
+      readonly outcome: "applied" | "rejected"
       readonly errors: number
       readonly at: number
     }

@@ -206,7 +206,8 @@ export class Walk {
     if (engine.panic !== true || engine.panicking || this.panicked || state.failures.size > 0 || state.ended)
       return undefined
     // Whoever is merely busy, cooling or being tested comes back by itself.
-    if (!this.tiers.every(({ members }) => members.every((one) => this.isHopeless(one, now)))) return undefined
+    if (!this.tiers.every(({ members }) => members.every((one) => Member.isHopeless(one, this.gate.can(one), now))))
+      return undefined
     for (const [tier, { members }] of this.tiers.entries()) {
       const member = Member.leastBad(
         members.filter((one) => this.gate.can(one) && Member.isEjected(one, now) && this.gate.allows(one, now)),
@@ -218,13 +219,6 @@ export class Walk {
       return this.attempt({ tier, member, kind: "call", isPanic: true })
     }
     return undefined
-  }
-
-  /** Whether the member takes no request, and only a breaker, or what the request needs, is to blame. */
-  private isHopeless(member: Member.Member, now: number): boolean {
-    if (!this.gate.can(member) || member.breaker?.outBecause() === "credential") return true
-    if (Member.isEjected(member, now)) return member.breaker?.snapshot(now).state !== "half_open"
-    return Member.availability(member, now) === "out"
   }
 
   /** Holds the panic for as long as the attempt lasts, however that ends; not when another request has it. */

@@ -3,11 +3,13 @@
  *
  * @since 0.1.0
  */
-import { LlmError, type LlmReply, type LlmRequest, Orchestrator, type Part } from "@echelon/core"
+import { type LlmEmbedding, LlmError, type LlmReply, type LlmRequest, Orchestrator, type Part } from "@echelon/core"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as ManagedRuntime from "effect/ManagedRuntime"
 import * as Stream from "effect/Stream"
 import * as Health from "./Health.ts"
+import * as OpenedReply from "./OpenedReply.ts"
 import * as Wiring from "./Wiring.ts"
 
 /**
@@ -33,6 +35,10 @@ export interface Runtime {
   readonly generate: (input: LlmRequest.Input, options?: CallOptions) => Promise<LlmReply.Answer>
   /** Leaving the loop early closes the connection. */
   readonly stream: (input: LlmRequest.Input, options?: CallOptions) => AsyncIterable<Part.Part>
+  /** Opens a streamed reply: its parts, and the route when they have ended. It rejects with what fails before any output. */
+  readonly open: (input: LlmRequest.Input, options?: CallOptions) => Promise<OpenedReply.OpenedReply>
+  /** One vector a text, in their order. */
+  readonly embed: (input: LlmEmbedding.Input, options?: CallOptions) => Promise<LlmEmbedding.Answer>
   /** Every enabled instance by name. */
   readonly healthCheck: () => Promise<Readonly<Record<string, Health.Status>>>
   /** Reads the configuration again; requests in flight end on the old one. */
@@ -41,15 +47,6 @@ export interface Runtime {
   readonly dispose: () => Promise<void>
   readonly [Symbol.asyncDispose]: () => Promise<void>
 }
-
-/** Fails with the signal's reason once it is aborted. */
-const aborted = (signal: AbortSignal): Effect.Effect<never, unknown> =>
-  Effect.callback((resume) => {
-    const abort = () => resume(Effect.fail(signal.reason))
-    if (signal.aborted) return abort()
-    signal.addEventListener("abort", abort, { once: true })
-    return Effect.sync(() => signal.removeEventListener("abort", abort))
-  })
 
 /**
  * Starts Echelon over a folder of configuration.
@@ -80,19 +77,27 @@ export const runtime = async (options: Wiring.Options): Promise<Runtime> => {
   )
   const run = <A, E>(effect: Effect.Effect<A, E, Wiring.Services>): Promise<A> =>
     Effect.runPromiseWith(context)(Effect.andThen(alive, effect))
+  const whole = <A>(
+    answer: Effect.Effect<A, LlmError.LlmError, Orchestrator.Orchestrator>,
+    { signal }: CallOptions = {}
+  ): Promise<A> => run(OpenedReply.until(answer, signal))
   const dispose = () => {
     isDisposed = true
     return managed.dispose()
   }
   return {
-    generate: (input, { signal } = {}) => {
-      const answer = Orchestrator.generate(input)
-      return run(signal === undefined ? answer : Effect.raceFirst(answer, aborted(signal)))
-    },
+    generate: (input, options) => whole(Orchestrator.generate(input), options),
+    embed: (input, options) => whole(Orchestrator.embed(input), options),
+    open: (input, { signal } = {}) =>
+      OpenedReply.make(
+        Effect.provideContext(Effect.andThen(alive, Orchestrator.open(input)), context),
+        Context.empty(),
+        signal
+      ),
     stream: (input, { signal } = {}) => {
       const parts = Stream.unwrap(Effect.as(alive, Orchestrator.stream(input)))
       return Stream.toAsyncIterableWith(
-        signal === undefined ? parts : Stream.interruptWhen(parts, aborted(signal)),
+        signal === undefined ? parts : Stream.interruptWhen(parts, OpenedReply.aborted(signal)),
         context
       )
     },

@@ -5,7 +5,7 @@
  */
 import { type ConfigError, ConfigManagement, Origin, Problem } from "@echelon/config"
 import { Interpreter, Orchestrator } from "@echelon/core"
-import { Providers } from "@echelon/providers"
+import { Providers, TokenSource } from "@echelon/providers"
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as NodePath from "@effect/platform-node/NodePath"
 import * as Effect from "effect/Effect"
@@ -24,6 +24,8 @@ export interface Options {
   readonly env?: string | undefined
   /** Variables for `${NAME}` and for overrides. @default the process's environment */
   readonly variables?: Readonly<Record<string, string | undefined>> | undefined
+  /** Tokens by provider name, for those whose file says `auth = "token"`. @default none */
+  readonly tokens?: Readonly<Record<string, TokenSource.TokenSource>> | undefined
   /** Whether files that change are read again while it runs. @default what `[reload] watch` says */
   readonly watch?: boolean | undefined
 }
@@ -73,8 +75,13 @@ export const layer = (options: Options): Layer.Layer<Services, ConfigError.Confi
   const following = Layer.effectDiscard(
     Effect.gen(function* () {
       const management = yield* ConfigManagement.ConfigManagement
-      const { swap } = yield* Interpreter.Interpreter
+      const { registry, swap } = yield* Interpreter.Interpreter
       yield* management.onReload(swap)
+      yield* management.onOutcome(({ at, outcome, problems }) =>
+        Effect.sync(() =>
+          registry.emit({ _tag: "Reload", outcome, errors: problems.filter(Problem.isError).length, at })
+        )
+      )
       const { reload } = yield* management.plan
       if (options.watch ?? reload.watch) yield* Effect.forkScoped(management.watch(tell))
     })
@@ -82,7 +89,8 @@ export const layer = (options: Options): Layer.Layer<Services, ConfigError.Confi
   return Layer.mergeAll(Orchestrator.layer, following).pipe(
     Layer.provideMerge(interpreter),
     Layer.provideMerge(config),
-    Layer.provide(Providers.layer)
+    Layer.provide(Providers.layer),
+    Layer.provide(options.tokens === undefined ? Layer.empty : TokenSource.layer(options.tokens))
   )
 }
 

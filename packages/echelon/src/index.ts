@@ -9,6 +9,7 @@ export {
   Control,
   Interpreter,
   Llm,
+  LlmEmbedding,
   LlmError,
   LlmReply,
   LlmRequest,
@@ -26,6 +27,11 @@ export {
   Wrapper,
   WrapperManager
 } from "@echelon/core"
+export * as AiSdk from "./AiSdk.ts"
+export * as AiSdkReply from "./AiSdkReply.ts"
+export * as AiSdkRequest from "./AiSdkRequest.ts"
+export * as AiSdkSpec from "./AiSdkSpec.ts"
 export * as Echelon from "./Echelon.ts"
 export * as Health from "./Health.ts"
+export * as OpenedReply from "./OpenedReply.ts"
 export * as Runtime from "./Runtime.ts"

@@ -189,7 +189,12 @@ const rows: ReadonlyArray<Row> = [
     reason: "MalformedOutput",
     ...transient
   },
-  { name: "compressed unasked", fault: withGzip(FaultServer.ok()), reason: "MalformedOutput", ...transient },
+  {
+    name: "half a JSON, compressed unasked",
+    fault: withGzip(status(200, { body: "truncated" })),
+    reason: "MalformedOutput",
+    ...transient
+  },
   {
     name: "the wrong content type",
     fault: (mode) => withContentType(FaultServer.ok(), mode === "buffered" ? "text/event-stream" : "text/plain"),

@@ -1,7 +1,7 @@
 import { mkdir, mkdtemp, rename, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
-import { ConfigManagement, Control, Echelon, Orchestrator } from "@echelon/echelon"
+import { ConfigManagement, Control, Echelon, Interpreter, Orchestrator, type StateChange } from "@echelon/echelon"
 import { FaultServer } from "@echelon/testing"
 import { expect, it } from "@effect/vitest"
 import { Effect, Fiber, Queue, Schedule, Stream } from "effect"
@@ -135,6 +135,9 @@ it.live("a watched folder is taken on by itself; what is broken changes nothing 
       const management = yield* ConfigManagement.ConfigManagement
       const applied = yield* Queue.unbounded<void>()
       yield* management.onReload(() => Effect.asVoid(Queue.offer(applied, undefined)))
+      const told: Array<StateChange.StateChange> = []
+      const { registry } = yield* Interpreter.Interpreter
+      registry.listen((change) => void told.push(change))
       const ask = Effect.map(
         Orchestrator.generate({ prompt: "hi", metadata: { groupName: "chat" } }),
         (answer) => answer.text
@@ -147,6 +150,15 @@ it.live("a watched folder is taken on by itself; what is broken changes nothing 
       yield* write(config, tree(7, server.url))
       yield* Queue.take(applied)
       expect(yield* both).toEqual(["moving-7", "still"])
+      const reloads = yield* Effect.repeat(
+        Effect.sync(() =>
+          told.flatMap((change) => (change._tag === "Reload" ? [[change.outcome, change.errors]] : []))
+        ),
+        { until: (all) => all.length >= 2, schedule: poll }
+      )
+      expect(reloads[0]?.[0]).toBe("rejected")
+      expect(reloads[0]?.[1]).toBeGreaterThan(0)
+      expect(reloads[reloads.length - 1]).toEqual(["applied", 0])
     }).pipe(Effect.provide(Echelon.layer({ config, variables: {} })))
   }).pipe(Effect.scoped)
 )

@@ -42,6 +42,27 @@ it.live("generate and stream as a promise and an async iterable", () =>
   })
 )
 
+it.live("an opened reply tells its route, and one that is left closes the connection, read or not", () =>
+  Effect.gen(function* () {
+    const { providers, runtime } = yield* started
+    const [text, route] = yield* Effect.promise(async () => {
+      const { parts, route } = await runtime.open(prompt)
+      let all = ""
+      for await (const part of parts) if (part.type === "text-delta") all += part.delta
+      return [all, await route()] as const
+    })
+    expect(text).toContain("embedded in the process")
+    expect(route.map(({ outcome }) => outcome)).toEqual(["completed"])
+    const open = Effect.map(providers.served, ({ anthropic, openai }) => anthropic.open + openai.open)
+    const left = yield* Effect.promise(() => runtime.open(prompt))
+    yield* Effect.promise(async () => {
+      await left.parts[Symbol.asyncIterator]().return?.()
+    })
+    yield* Effect.repeat(open, { until: (n) => n === 0 })
+    expect((yield* Effect.promise(() => left.route())).map(({ outcome }) => outcome)).toEqual(["cancelled"])
+  })
+)
+
 it.live("leaving the loop early, and aborting, close the connection", () =>
   Effect.gen(function* () {
     const { providers, runtime } = yield* started

@@ -20,7 +20,7 @@ import * as Transport from "./Transport.ts"
  * @category layers
  */
 export const layerNoTransport: Layer.Layer<
-  InstanceFactory | Clients | TokenCalculator.TokenCalculator,
+  InstanceFactory | Clients | ClientFactory.ClientFactory | TokenCalculator.TokenCalculator,
   never,
   Transport.Transport
 > = Layer.mergeAll(ProviderInstances.layer, ClientFactory.layer, CatalogueLive.layer, TokenCalculator.layer).pipe(
@@ -48,5 +48,6 @@ export const layerNoTransport: Layer.Layer<
  * @since 0.1.0
  * @category layers
  */
-export const layer: Layer.Layer<InstanceFactory | Clients | TokenCalculator.TokenCalculator | Transport.Transport> =
-  Layer.provideMerge(layerNoTransport, Transport.layer)
+export const layer: Layer.Layer<
+  InstanceFactory | Clients | ClientFactory.ClientFactory | TokenCalculator.TokenCalculator | Transport.Transport
+> = Layer.provideMerge(layerNoTransport, Transport.layer)

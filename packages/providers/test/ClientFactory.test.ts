@@ -12,15 +12,8 @@ const provider = (options: Partial<Plan.Provider>): Plan.Provider =>
   Plans.provider({ name: "openai", kind: "openai", key: Redacted.make("k"), ...options })
 
 const rootOf = (providers: Record<string, Plan.Provider>, more: Partial<Plan.Root> = {}): Plan.Root => ({
+  ...Plans.root({}),
   providers,
-  instances: {},
-  disabled: {},
-  groups: {},
-  pools: {},
-  wrappers: {},
-  routing: { defaultWrapper: undefined, defaultPool: undefined, defaultProvider: undefined },
-  shutdownGrace: 30_000,
-  reload: { watch: false, debounce: 0 },
   ...more
 })
 

@@ -77,6 +77,7 @@ const used = { input_tokens: 30, cache_read_input_tokens: 60, cache_creation_inp
 const detailed = { ...used, output_tokens_details: { thinking_tokens: 8 } }
 const citation = { type: "web_search_result_location", url: "https://a.test/page", title: "A page", cited_text: "x" }
 const schema = { type: "object", properties: { city: { type: "string" } }, required: ["city"] }
+const png = { type: "base64", media_type: "image/png", data: "iVBORw0KGgo=" }
 const control = { type: "ephemeral", ttl: "1h" }
 const raw = {
   max_tokens: 9,
@@ -181,16 +182,11 @@ export const contract: Contract = {
       "settings.reasoningEffort"
     ),
     system: { wire: { system: "Be brief", messages: [{ role: "user" }] } },
-    images: {
+    images: { wire: { messages: [{ content: [{ text: "Look" }, { type: "image", source: png }] }] } },
+    imageLinks: {
       wire: {
         messages: [
-          {
-            content: [
-              { type: "text", text: "Look" },
-              { type: "image", source: { type: "base64", media_type: "image/png", data: "iVBORw0KGgo=" } },
-              { type: "image", source: { type: "url", url: "https://a.test/i.png" } }
-            ]
-          }
+          { content: [{ text: "Look" }, { type: "image", source: { type: "url", url: "https://a.test/i.png" } }] }
         ]
       }
     },
@@ -254,7 +250,7 @@ export const contract: Contract = {
                 type: "tool_result",
                 content: [
                   { type: "text", text: "sunny" },
-                  { type: "image", source: { type: "base64", media_type: "image/png", data: "iVBORw0KGgo=" } }
+                  { type: "image", source: png }
                 ]
               }
             ]

@@ -176,7 +176,12 @@ export const contract: Contract = {
       "settings.reasoningEffort"
     ),
     system: { wire: { system: [{ text: "Be brief" }], messages: [{ role: "user" }] } },
-    images: no("the protocol takes an image's data or its place in S3, no other address", "messages.file (URL)"),
+    images: {
+      wire: {
+        messages: [{ content: [{ text: "Look" }, { image: { format: "png", source: { bytes: "iVBORw0KGgo=" } } }] }]
+      }
+    },
+    imageLinks: no("the protocol takes an image's data or its place in S3, no other address", "messages.file (URL)"),
     files: {
       wire: {
         messages: [
@@ -246,7 +251,7 @@ export const contract: Contract = {
   choices: {
     auto: { toolConfig: { toolChoice: { auto: {} } } },
     // No choice forbids to call a tool: it is not shown.
-    none: {},
+    none: { toolConfig: undefined },
     required: { toolConfig: { toolChoice: { any: {} } } },
     named: { toolConfig: { toolChoice: { tool: { name: "weather" } } } }
   },

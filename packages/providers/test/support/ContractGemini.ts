@@ -142,14 +142,13 @@ export const contract: Contract = {
     system: { wire: { systemInstruction: { parts: [{ text: "Be brief" }] }, contents: [{ role: "user" }] } },
     images: {
       wire: {
+        contents: [{ parts: [{ text: "Look" }, { inlineData: { mimeType: "image/png", data: "iVBORw0KGgo=" } }] }]
+      }
+    },
+    imageLinks: {
+      wire: {
         contents: [
-          {
-            parts: [
-              { text: "Look" },
-              { inlineData: { mimeType: "image/png", data: "iVBORw0KGgo=" } },
-              { fileData: { mimeType: "image/png", fileUri: "https://a.test/i.png" } }
-            ]
-          }
+          { parts: [{ text: "Look" }, { fileData: { mimeType: "image/png", fileUri: "https://a.test/i.png" } }] }
         ]
       }
     },

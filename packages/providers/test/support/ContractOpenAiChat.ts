@@ -167,19 +167,8 @@ export const contract: Contract = {
   requests: {
     effort: { wire: { reasoning_effort: "low" } },
     system: { wire: { messages: [{ role: "system", content: "Be brief" }, { role: "user" }] } },
-    images: {
-      wire: {
-        messages: [
-          {
-            content: [
-              { type: "text", text: "Look" },
-              image("data:image/png;base64,iVBORw0KGgo="),
-              image("https://a.test/i.png")
-            ]
-          }
-        ]
-      }
-    },
+    images: { wire: { messages: [{ content: [{ text: "Look" }, image("data:image/png;base64,iVBORw0KGgo=")] }] } },
+    imageLinks: { wire: { messages: [{ content: [{ text: "Look" }, image("https://a.test/i.png")] }] } },
     files: {
       wire: {
         messages: [

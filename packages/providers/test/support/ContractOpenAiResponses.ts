@@ -183,19 +183,8 @@ export const contract: Contract = {
   requests: {
     effort: { wire: { reasoning: { effort: "low" } } },
     system: { wire: { input: [{ role: "system", content: "Be brief" }, { role: "user" }] } },
-    images: {
-      wire: {
-        input: [
-          {
-            content: [
-              { type: "input_text", text: "Look" },
-              image("data:image/png;base64,iVBORw0KGgo="),
-              image("https://a.test/i.png")
-            ]
-          }
-        ]
-      }
-    },
+    images: { wire: { input: [{ content: [{ text: "Look" }, image("data:image/png;base64,iVBORw0KGgo=")] }] } },
+    imageLinks: { wire: { input: [{ content: [{ text: "Look" }, image("https://a.test/i.png")] }] } },
     files: {
       wire: {
         input: [

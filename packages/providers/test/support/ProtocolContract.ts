@@ -385,10 +385,8 @@ const requestFeatures = {
       ]
     })
   ],
-  images: [
-    "Images in",
-    () => look({ type: "file", mediaType: "image/png", data: png }, linked("image/png", "https://a.test/i.png"))
-  ],
+  images: ["Images in, as data", () => look({ type: "file", mediaType: "image/png", data: png })],
+  imageLinks: ["Images in, by address", () => look(linked("image/png", "https://a.test/i.png"))],
   files: [
     "Files in, as data",
     () => look({ type: "file", mediaType: "application/pdf", data: pdf, fileName: "a.pdf" })
@@ -567,7 +565,7 @@ export const cells = (contract: Contract): ReadonlyArray<Cell> =>
       features.map((feature) => requestCell(contract, feature, mode))
     return [
       ...replies("text", "reasoning", "signature", "encrypted"),
-      ...requests("effort", "system", "images", "files", "fileLinks", "tools"),
+      ...requests("effort", "system", "images", "imageLinks", "files", "fileLinks", "tools"),
       choiceCell(contract, mode),
       ...requests("oneCall"),
       ...replies("calls", "deltas"),
