@@ -567,6 +567,7 @@ it.live("points at a pool of a running Echelon: a loop of tools over real socket
     const buffered = yield* promise(() => generateText({ model: echelon("pool:pair"), prompt: "hi" }))
     expect(buffered.text).toBe("b says so")
     expect(AiSdk.routeOf(buffered.providerMetadata)?.route.map((entry) => entry.instance)).toEqual(["a-m", "b-m"])
+    a.set([FaultServer.status(503)])
     const streamed = yield* promise(async () => {
       const result = streamText({ model: echelon("pair"), prompt: "hi" })
       await result.consumeStream()
