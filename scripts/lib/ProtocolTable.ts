@@ -6,6 +6,8 @@ export interface Cells {
   readonly features: Readonly<
     Record<string, Readonly<Record<string, { readonly buffered: string; readonly streamed: string }>>>
   >
+  /** What a protocol of embeddings does: `yes`, or `no, because …`. */
+  readonly embeddings: Readonly<Record<string, Readonly<Record<string, string>>>>
   /** What becomes of a part of a request: `kept`, `approximated: …`, `left out, …`, `none: …`. */
   readonly translation: Readonly<Record<string, Readonly<Record<string, string>>>>
 }
@@ -36,7 +38,7 @@ const titles = (by: Readonly<Record<string, object>>): ReadonlyArray<string> => 
 ]
 
 /** The protocol by feature table. */
-export const features = ({ features: by }: Cells): string => {
+export const features = ({ features: by }: Pick<Cells, "features">): string => {
   const { list, numberOf } = notes()
   const rows = titles(by).map((title) => [
     title,
@@ -48,6 +50,19 @@ export const features = ({ features: by }: Cells): string => {
   ])
   return [...table(Object.keys(by), rows), "", "Where it is not a plain yes, because:", "", ...list()].join("\n")
 }
+
+/** The protocol by feature table of embeddings, which come whole. */
+export const embeddings = ({ embeddings: by }: Cells): string =>
+  features({
+    features: Object.fromEntries(
+      Object.entries(by).map(([protocol, cells]) => [
+        protocol,
+        Object.fromEntries(
+          Object.entries(cells).map(([title, cell]) => [title, { buffered: cell, streamed: cell }] as const)
+        )
+      ])
+    )
+  })
 
 /** The table of what a request keeps. */
 export const translation = ({ translation: by }: Cells): string => {
@@ -64,11 +79,12 @@ export const translation = ({ translation: by }: Cells): string => {
 
 /** The page with its generated parts as they should be. */
 export const render = (page: string, cells: Cells): string =>
-  [["features", features(cells)] as const, ["translation", translation(cells)] as const].reduce(
-    (text, [name, generated]) => {
-      const pattern = new RegExp(`(<!-- generated: ${name} -->\n)[^]*?(<!-- end of ${name} -->)`)
-      if (!pattern.test(text)) throw new Error(`docs/protocols.md has no place for ${name}`)
-      return text.replace(pattern, (_, begin: string, end: string) => `${begin}\n${generated}\n\n${end}`)
-    },
-    page
-  )
+  [
+    ["features", features(cells)] as const,
+    ["embeddings", embeddings(cells)] as const,
+    ["translation", translation(cells)] as const
+  ].reduce((text, [name, generated]) => {
+    const pattern = new RegExp(`(<!-- generated: ${name} -->\n)[^]*?(<!-- end of ${name} -->)`)
+    if (!pattern.test(text)) throw new Error(`docs/protocols.md has no place for ${name}`)
+    return text.replace(pattern, (_, begin: string, end: string) => `${begin}\n${generated}\n\n${end}`)
+  }, page)

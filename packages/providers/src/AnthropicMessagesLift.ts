@@ -6,6 +6,7 @@
 import type * as LlmRequest from "@echelon/core/LlmRequest"
 import type * as Prompt from "effect/ai/Prompt"
 import * as AnthropicMessagesRequest from "./AnthropicMessagesRequest.ts"
+import * as AnthropicThinking from "./AnthropicThinking.ts"
 import * as Json from "./Json.ts"
 import * as Lift from "./Lift.ts"
 
@@ -57,6 +58,9 @@ export const lift = (body: unknown, options?: Lift.Options): Lift.Lifted => {
   const responseFormat = liftOutput(draft, body)
   if (tokens !== undefined) Lift.budget(draft, tokens)
   Object.assign(draft.rest, Json.rest(body, bodyKeys))
+  // Beside an effort it says nothing more.
+  if (draft.settings["reasoningEffort"] !== undefined && AnthropicThinking.isPlain(thinking))
+    delete draft.rest["thinking"]
   return Lift.end(draft, body, {
     model: Lift.string(draft, body, "model", ""),
     stream: Lift.boolean(draft, body, "stream", "") === true,

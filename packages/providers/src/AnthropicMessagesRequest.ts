@@ -5,7 +5,8 @@
  */
 import type * as LlmRequest from "@echelon/core/LlmRequest"
 import type * as Prompt from "effect/ai/Prompt"
-import type * as Json from "./Json.ts"
+import * as AnthropicThinking from "./AnthropicThinking.ts"
+import * as Json from "./Json.ts"
 import * as Lowering from "./Lowering.ts"
 import * as Media from "./Media.ts"
 import * as ParameterMapper from "./ParameterMapper.ts"
@@ -49,7 +50,7 @@ type Dropped = (field: string) => void
  * Says a request in Anthropic Messages.
  *
  * **Details** A body that came in by this protocol goes out as it came: only the model, the stream flag and
- * settings that it leaves open are set.
+ * settings that it leaves open are set, and how to think is said anew where the model would refuse the words.
  *
  * @since 0.1.0
  * @category lowering
@@ -63,10 +64,25 @@ export const lower = (request: LlmRequest.LlmRequest, options: Protocol.Options,
       ? [cached({ type: "text", text: message.content }, message, kind)]
       : []
   )
+  const messages = lowerMessages(request.messages, kind, dropped)
+  const told = AnthropicThinking.tell(
+    {
+      // The caller's own words for it are laid over the body, and would contradict these.
+      settings: AnthropicThinking.isStated(ownOptions(request, kind))
+        ? { ...request.settings, reasoningEffort: undefined }
+        : request.settings,
+      model,
+      isForced: request.toolChoice === "required" || typeof request.toolChoice === "object",
+      stand: AnthropicThinking.standOf(messages),
+      maxOutputTokens: options.maxOutputTokens
+    },
+    dropped
+  )
   const body: Record<string, unknown> = {
     model,
-    ...settings(request.settings, options, {}, dropped),
-    messages: lowerMessages(request.messages, kind, dropped)
+    ...settings(request.settings, options, {}, told, dropped),
+    ...told.fields,
+    messages
   }
   const [only] = system
   if (only !== undefined) body["system"] = system.length === 1 && Object.keys(only).length === 2 ? only["text"] : system
@@ -81,32 +97,66 @@ export const lower = (request: LlmRequest.LlmRequest, options: Protocol.Options,
     if (choice !== undefined) body["tool_choice"] = choice
   }
   if (request.responseFormat.type === "json")
-    body["output_config"] = { format: { type: "json_schema", schema: request.responseFormat.schema } }
+    body["output_config"] = {
+      ...(Json.isObject(body["output_config"]) ? body["output_config"] : {}),
+      format: { type: "json_schema", schema: request.responseFormat.schema }
+    }
   if (request.stream) body["stream"] = true
   return Lowering.withProviderOptions(body, request, kind, dropped)
 }
 
 const lowerRaw = (request: LlmRequest.LlmRequest, raw: Body, options: Protocol.Options, dropped: Dropped): Body => {
-  const { stream: _, ...said } = raw
-  const kept = ParameterMapper.adapt(said, ParameterMapper.anthropicMessages, { model: options.model }, dropped)
+  const { stream: _, ...came } = raw
+  const { model } = options
+  const said = AnthropicThinking.without(came, model)
+  const kept = ParameterMapper.adapt(said ?? came, ParameterMapper.anthropicMessages, { model }, dropped)
+  const told = tellRaw(request, kept, options)
+  if (said !== undefined) dropped(AnthropicThinking.changed(told))
   const filled = Lowering.fill(
-    { ...kept, model: options.model },
-    settings(request.settings, options, kept, () => {})
+    { ...Json.merge(kept, told.fields), model },
+    settings(request.settings, options, kept, told, () => {})
   )
   return request.stream ? { ...filled, stream: true } : filled
 }
+
+/** How hard to think, where the body leaves it open and says nothing that thinking excludes. */
+const tellRaw = (
+  request: LlmRequest.LlmRequest,
+  kept: Body,
+  { maxOutputTokens, model }: Protocol.Options
+): AnthropicThinking.Told => {
+  if (AnthropicThinking.isStated(kept)) return AnthropicThinking.nothing
+  if (["temperature", "top_p", "top_k"].some((name) => kept[name] !== undefined)) return AnthropicThinking.nothing
+  const { max_tokens: limit, messages, tool_choice: choice } = kept
+  const type = Json.isObject(choice) ? choice["type"] : undefined
+  return AnthropicThinking.tell(
+    {
+      settings: typeof limit === "number" ? { ...request.settings, maxOutputTokens: limit } : request.settings,
+      model,
+      isForced: type === "any" || type === "tool",
+      stand: AnthropicThinking.standOf(Array.isArray(messages) ? messages : []),
+      maxOutputTokens
+    },
+    () => {}
+  )
+}
+
+const ownOptions = (request: LlmRequest.LlmRequest, kind: string): Body =>
+  Object.hasOwn(request.providerOptions, kind) ? (request.providerOptions[kind] ?? {}) : {}
 
 const settings = (
   settings: LlmRequest.Settings,
   { maxOutputTokens, model }: Protocol.Options,
   stated: Body,
+  { isThinking, limit }: AnthropicThinking.Told,
   dropped: Dropped
 ): Body => {
-  const limited = { ...settings, maxOutputTokens: settings.maxOutputTokens ?? maxOutputTokens ?? defaultMaxTokens }
-  const target = { model, maxOutputTokens, stated }
-  const body = ParameterMapper.map(limited, ParameterMapper.anthropicMessages, target, dropped)
-  if (settings.reasoningEffort !== undefined) dropped("settings.reasoningEffort")
-  return body
+  const limited = {
+    ...settings,
+    maxOutputTokens: settings.maxOutputTokens ?? limit ?? maxOutputTokens ?? defaultMaxTokens
+  }
+  const target = { model, maxOutputTokens, stated, isThinking }
+  return ParameterMapper.map(limited, ParameterMapper.anthropicMessages, target, dropped)
 }
 
 const lowerToolChoice = (choice: LlmRequest.ToolChoice | undefined, parallel: boolean | undefined): unknown => {

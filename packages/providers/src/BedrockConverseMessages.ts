@@ -76,6 +76,29 @@ const audios: Readonly<Record<string, string>> = {
   "audio/webm": "webm"
 }
 
+/** The type of a file by its block and its format: the first of those that are said by it. */
+const mediaTypes: Readonly<Record<string, Readonly<Record<string, string>>>> = Object.fromEntries(
+  Object.entries({ image: images, document: documents, video: videos, audio: audios }).map(([block, formats]) => [
+    block,
+    Object.fromEntries(
+      Object.entries(formats)
+        .map(([mediaType, format]) => [format, mediaType] as const)
+        .reverse()
+    )
+  ])
+)
+
+/**
+ * The type of a file that a block holds in a format; `undefined` when no format of that block is called so.
+ *
+ * @since 0.1.0
+ * @category getters
+ */
+export const mediaTypeOf = (block: string, format: string): string | undefined => {
+  const formats = Object.hasOwn(mediaTypes, block) ? mediaTypes[block] : undefined
+  return formats !== undefined && Object.hasOwn(formats, format) ? formats[format] : undefined
+}
+
 // ---------------------------------------------------------------------------------------------------------------
 // Lowering messages
 // ---------------------------------------------------------------------------------------------------------------
@@ -196,12 +219,16 @@ const file = (part: Prompt.FilePartEncoded, context: Context): Blocks => {
   }
   const format = (of: Readonly<Record<string, string>>): string | undefined =>
     Object.hasOwn(of, mediaType) ? of[mediaType] : undefined
+  const unnamed = (block: Body): Blocks => {
+    if (part.fileName !== undefined) context.dropped("messages.file.fileName")
+    return [block]
+  }
   const image = format(images)
-  if (image !== undefined) return [{ image: { format: image, source } }]
+  if (image !== undefined) return unnamed({ image: { format: image, source } })
   const video = format(videos)
-  if (video !== undefined) return [{ video: { format: video, source } }]
+  if (video !== undefined) return unnamed({ video: { format: video, source } })
   const audio = format(audios)
-  if (audio !== undefined) return [{ audio: { format: audio, source } }]
+  if (audio !== undefined) return unnamed({ audio: { format: audio, source } })
   const document = format(documents) ?? (mediaType.startsWith("text/") ? "txt" : undefined)
   if (document !== undefined) {
     const citations = Lowering.optionsFor(part, context.kind)?.["citations"]

@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import type * as LlmRequest from "@echelon/core/LlmRequest"
+import * as AnthropicThinking from "./AnthropicThinking.ts"
 import * as BedrockConverseMessages from "./BedrockConverseMessages.ts"
 import * as Json from "./Json.ts"
 import * as Lowering from "./Lowering.ts"
@@ -54,7 +55,8 @@ type Dropped = (field: string) => void
  *
  * **Details** The model and whether to stream stand in the path. A body that came in by this protocol goes out as it
  * came: only settings that it leaves open are set. What only some models know goes into
- * `additionalModelRequestFields`, in the words of the model's family, which its name tells.
+ * `additionalModelRequestFields`, in the words of the model's family, which its name tells: top k, one tool call at a
+ * time, how hard to think.
  *
  * @since 0.1.0
  * @category lowering
@@ -63,14 +65,16 @@ export const lower = (request: LlmRequest.LlmRequest, options: Protocol.Options,
   const raw = Lowering.rawBody(request, protocol)
   if (raw !== undefined) return lowerRaw(request, raw, options, dropped)
   const { kind, model } = options
-  const body: Record<string, unknown> = { messages: BedrockConverseMessages.lower(request.messages, kind, dropped) }
+  const messages = BedrockConverseMessages.lower(request.messages, kind, dropped)
+  const told = tell(request, messages, options, dropped)
+  const body: Record<string, unknown> = { messages }
   const system = BedrockConverseMessages.system(request.messages, kind)
   if (system.length > 0) body["system"] = system
-  const { topK, ...inference } = settings(request.settings, options, {}, dropped)
+  const { topK, ...inference } = settings(request.settings, options, {}, told, dropped)
   if (Object.keys(inference).length > 0) body["inferenceConfig"] = inference
   const tools = lowerTools(request, model, dropped)
   if (tools.config !== undefined) body["toolConfig"] = tools.config
-  const additional = { ...lowerTopK(topK, model), ...tools.additional }
+  const additional = { ...lowerTopK(topK, model), ...tools.additional, ...told.fields }
   if (Object.keys(additional).length > 0) body["additionalModelRequestFields"] = additional
   if (request.responseFormat.type === "json") body["outputConfig"] = { textFormat: lowerFormat(request.responseFormat) }
   return Lowering.withProviderOptions(body, request, kind, dropped)
@@ -82,17 +86,46 @@ const lowerRaw = (request: LlmRequest.LlmRequest, raw: Body, options: Protocol.O
   const stated = Json.isObject(kept["inferenceConfig"]) ? kept["inferenceConfig"] : undefined
   const target = { model: options.model }
   const adapted = ParameterMapper.adapt(stated ?? {}, parameters, target, dropped)
-  const { topK: _k, ...open } = settings(request.settings, options, adapted, () => {})
+  const { topK: _k, ...open } = settings(request.settings, options, adapted, AnthropicThinking.nothing, () => {})
   const filled = Lowering.fill(adapted, open)
   return stated === undefined && Object.keys(filled).length === 0 ? kept : { ...kept, inferenceConfig: filled }
 }
 
-const settings = (settings: LlmRequest.Settings, options: Protocol.Options, stated: Body, dropped: Dropped): Body => {
-  const { maxOutputTokens, model } = options
-  const body = ParameterMapper.map(settings, parameters, { model, maxOutputTokens, stated }, dropped)
-  if (settings.reasoningEffort !== undefined) dropped("settings.reasoningEffort")
-  return body
+/** Of models of other makers nothing is said. */
+const tell = (
+  { providerOptions, settings, toolChoice }: LlmRequest.LlmRequest,
+  messages: ReadonlyArray<unknown>,
+  { kind, maxOutputTokens, model }: Protocol.Options,
+  dropped: Dropped
+): AnthropicThinking.Told => {
+  const own = Object.hasOwn(providerOptions, kind) ? providerOptions[kind]?.["additionalModelRequestFields"] : undefined
+  return Json.isObject(own) && AnthropicThinking.isStated(own)
+    ? AnthropicThinking.nothing
+    : AnthropicThinking.tell(
+        {
+          settings,
+          model,
+          isForced: toolChoice === "required" || typeof toolChoice === "object",
+          stand: AnthropicThinking.standOf(messages),
+          maxOutputTokens
+        },
+        dropped
+      )
 }
+
+const settings = (
+  settings: LlmRequest.Settings,
+  { maxOutputTokens, model }: Protocol.Options,
+  stated: Body,
+  { isThinking, limit }: AnthropicThinking.Told,
+  dropped: Dropped
+): Body =>
+  ParameterMapper.map(
+    { ...settings, maxOutputTokens: settings.maxOutputTokens ?? limit },
+    parameters,
+    { model, maxOutputTokens, stated, isThinking },
+    dropped
+  )
 
 const isNova = (model: string): boolean => /(^|[./])amazon\.nova/.test(model)
 
@@ -116,7 +149,7 @@ const lowerTools = (request: LlmRequest.LlmRequest, model: string, dropped: Drop
   const specs =
     tools.length > 0
       ? tools.map(lowerTool)
-      : mentioned.map((name) => lowerTool({ name, parameters: { type: "object" } }))
+      : mentioned.map((name) => lowerTool({ name, parameters: { type: "object", properties: {} } }))
   const oneAtATime = settings.parallelToolCalls === false && !none
   if (oneAtATime && isAnthropic(model))
     // The two ways to choose exclude each other.

@@ -97,10 +97,17 @@ export const make = (
       model: model.model,
       capabilities: row.embeddings === undefined ? withoutEmbeddings(model.capabilities) : model.capabilities,
       prices: model.prices,
+      provider: { name: provider.name, kind: provider.kind, ...addressOf(endpoint.origin) },
       open: (request, attempt, dropped) => open(context, request, attempt, dropped)
     })
     return { llm, probe: probe(context, llm) }
   })
+
+/** Who is asked, as traces name it. */
+const addressOf = (origin: string): { readonly address: string; readonly port: number } => {
+  const { hostname, port, protocol } = new URL(origin)
+  return { address: hostname, port: port !== "" ? Number(port) : protocol === "https:" ? 443 : 80 }
+}
 
 const unknownKind = (provider: Plan.Provider): LlmError.LlmError =>
   LlmError.make({
@@ -176,6 +183,7 @@ const ask = (
       origin: endpoint.origin,
       body,
       accept: request.stream ? Framing.mediaTypes[row.framing] : "application/json",
+      traceparent: provider.traceContext ? attempt.traceparent : undefined,
       maxRequestBytes: provider.maxRequestBytes,
       maxResponseBytes: provider.maxResponseBytes
     })

@@ -4,7 +4,8 @@
  *
  * **Details** Told by families, so that a model that is newer than the catalogue is treated as its kin. A name of no
  * known family takes everything. OpenAI's and Anthropic's rules are as their errors state them, xAI's and DeepSeek's
- * as their references do; the table was last compared with them on 2026-11-23.
+ * as their references do; the table was last compared with them on 2026-11-23. How
+ * Claude is told to think is as Anthropic and Amazon document it: an effort from 4.6 on, a budget from 3.7 on.
  *
  * @since 0.1.0
  */
@@ -36,6 +37,8 @@ export interface Traits {
   readonly refusesParallel: boolean
   /** The efforts that can be asked for; `undefined` when all can, or it does not say. */
   readonly efforts: ReadonlyArray<string> | undefined
+  /** By what it is told how far to think, where its maker has words of his own: an effort, or a budget of tokens. */
+  readonly thinksBy: "effort" | "budget" | undefined
 }
 
 const plain: Traits = {
@@ -44,11 +47,14 @@ const plain: Traits = {
   refusesPenalties: false,
   refusesStop: false,
   refusesParallel: false,
-  efforts: undefined
+  efforts: undefined,
+  thinksBy: undefined
 }
 
 const thinking: Traits = { ...plain, thinks: "yes", sampling: "none", refusesStop: true }
 const upToHigh = ["low", "medium", "high"]
+const byEffort: Traits = { ...plain, efforts: upToHigh, thinksBy: "effort" }
+const byBudget: Traits = { ...plain, efforts: upToHigh, thinksBy: "budget" }
 
 /** The first that a bare name matches. */
 const families: ReadonlyArray<readonly [RegExp, Traits]> = [
@@ -61,8 +67,11 @@ const families: ReadonlyArray<readonly [RegExp, Traits]> = [
   [/^gpt-5-codex|^codex-mini/, { ...thinking, efforts: upToHigh }],
   [/^gpt-(?:[5-9]|\d{2,})(?:[.-]|$)|^computer-use-preview/, thinking],
   // Anthropic, whose names say the size before the generation since 4.
-  [/^claude-opus-4[.-](?:[7-9]|\d\d)(?!\d)|^claude-[a-z]+-(?:[5-9]|\d\d)(?!\d)/, { ...plain, sampling: "none" }],
-  [/^claude-[a-z]+-4[.-][1-9]\d?(?!\d)/, { ...plain, sampling: "one" }],
+  [/^claude-opus-4[.-](?:[7-9]|\d\d)(?!\d)|^claude-[a-z]+-(?:[5-9]|\d\d)(?!\d)/, { ...byEffort, sampling: "none" }],
+  [/^claude-[a-z]+-4[.-](?:[6-9]|\d\d)(?!\d)/, { ...byEffort, sampling: "one" }],
+  [/^claude-[a-z]+-4[.-][1-9](?!\d)/, { ...byBudget, sampling: "one" }],
+  [/^claude-(?:3[.-]7|[a-z]+-4(?:-|$))/, byBudget],
+  [/^claude-(?:[12]|3|instant)(?:[.-]|$)/, { ...plain, thinks: "no" }],
   // xAI. Those that think refuse penalties and stop sequences.
   [/^grok-.*non-reasoning/, plain],
   [/^grok-(?:4(?:-|$)|code)/, { ...plain, refusesPenalties: true, refusesStop: true, efforts: [] }],

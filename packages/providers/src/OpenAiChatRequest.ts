@@ -70,7 +70,8 @@ export const lower = (request: LlmRequest.LlmRequest, options: Protocol.Options,
 
 const lowerRaw = (request: LlmRequest.LlmRequest, raw: Body, options: Protocol.Options, dropped: Dropped): Body => {
   const { dialect, model } = options
-  const { stream: _, ...kept } = raw
+  const { stream: _, ...said } = raw
+  const kept = inWordsOf(dialect, said)
   const parameters = ParameterMapper.openAiChat(dialect)
   const target = { model, effort: effortOf(kept) }
   const body: Record<string, unknown> = { ...ParameterMapper.adapt(kept, parameters, target, dropped), model }
@@ -79,8 +80,13 @@ const lowerRaw = (request: LlmRequest.LlmRequest, raw: Body, options: Protocol.O
   if (dialect.maxTokensField === "max_tokens") rename(body, "max_completion_tokens", "max_tokens")
   else if (ModelTraits.of(model).thinks === "yes") rename(body, "max_tokens", "max_completion_tokens")
   const limited = body["max_tokens"] !== undefined || body["max_completion_tokens"] !== undefined
-  const { maxOutputTokens: _limit, ...rest } = request.settings
-  const open = limited ? rest : request.settings
+  const { maxOutputTokens, reasoningEffort, ...rest } = request.settings
+  const open = {
+    ...rest,
+    ...(limited ? {} : { maxOutputTokens }),
+    // How hard to think is said once, in whichever words the body has for it.
+    ...(body["reasoning"] !== undefined || body["reasoning_effort"] !== undefined ? {} : { reasoningEffort })
+  }
   const filled = Lowering.fill(
     body,
     settings(open, options, body, () => {})
@@ -95,6 +101,24 @@ const lowerRaw = (request: LlmRequest.LlmRequest, raw: Body, options: Protocol.O
   return { ...filled, ...sent }
 }
 
+/** What servers have two names for, under the name that this one knows: under the other it is refused or ignored. */
+const inWordsOf = (dialect: Dialect.Dialect, said: Body): Body => {
+  const body: Record<string, unknown> = { ...said }
+  if (dialect.seedField === "random_seed") rename(body, "seed", "random_seed")
+  else rename(body, "random_seed", "seed")
+  const { reasoning, reasoning_effort: effort } = body
+  if (dialect.reasoningEffort === "reasoning.effort" && effort !== undefined && effort !== null) {
+    body["reasoning"] = Json.isObject(reasoning) ? { effort, ...reasoning } : { effort }
+    delete body["reasoning_effort"]
+  } else if (dialect.reasoningEffort === "reasoning_effort" && Json.isObject(reasoning)) {
+    const { effort: stated, ...beside } = reasoning
+    if (stated !== undefined && stated !== null) body["reasoning_effort"] ??= stated
+    if (Object.keys(beside).length > 0) body["reasoning"] = beside
+    else delete body["reasoning"]
+  }
+  return body
+}
+
 const rename = (body: Record<string, unknown>, from: string, to: string): void => {
   if (body[from] === undefined) return
   body[to] ??= body[from]
@@ -104,7 +128,8 @@ const rename = (body: Record<string, unknown>, from: string, to: string): void =
 const ownOptions = (request: LlmRequest.LlmRequest, kind: string): Body =>
   Object.hasOwn(request.providerOptions, kind) ? (request.providerOptions[kind] ?? {}) : {}
 
-const effortOf = (stated: Body): unknown => stated["reasoning_effort"]
+const effortOf = ({ reasoning, reasoning_effort }: Body): unknown =>
+  reasoning_effort ?? (Json.isObject(reasoning) ? reasoning["effort"] : undefined)
 
 const streaming = (
   request: LlmRequest.LlmRequest,
@@ -198,6 +223,8 @@ const lowerMessages = (
 
 const toolResult = (part: Prompt.ToolResultPartEncoded, dialect: Dialect.Dialect, dropped: Dropped) => {
   if (part.modelOutput?.some((piece) => piece.type === "file") === true) dropped("messages.tool-result.file")
+  // The result's text alone tells it.
+  if (part.isFailure) dropped("messages.tool-result.isFailure")
   return { role: "tool", tool_call_id: toolCallId(part.id, dialect), content: Lowering.resultText(part) }
 }
 

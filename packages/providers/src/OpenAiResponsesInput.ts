@@ -138,6 +138,8 @@ const toolResult = (part: Prompt.ToolResultPartEncoded, kind: string, dropped: D
   const said = content.length === 0 ? [inputText(Lowering.resultText(part))] : content
   const last = said.at(-1)
   const caller = Lowering.optionsFor(part, kind)?.["caller"]
+  // The result's text alone tells it.
+  if (part.isFailure) dropped("messages.tool-result.isFailure")
   return {
     type: "function_call_output",
     call_id: part.id,

@@ -142,6 +142,8 @@ export interface Target {
   readonly effort?: unknown
   /** What the body says already, by its names on the wire: nothing is added that it would contradict. */
   readonly stated?: Body | undefined
+  /** Whether it is told to think where it then takes no sampling settings. */
+  readonly isThinking?: boolean | undefined
 }
 
 /** Whether the model refuses a setting, whatever its value is. */
@@ -165,6 +167,8 @@ const isRefused = (field: Field, traits: ModelTraits.Traits, effort: unknown): b
       return false
   }
 }
+
+const sampling: ReadonlySet<Field> = new Set(["temperature", "topP", "topK"])
 
 /** Brings a number into its bounds, and says so. */
 const within = (field: Field, value: number, min: number, max: number, dropped: Dropped): number => {
@@ -216,7 +220,8 @@ export const map = (
     const isOneTooMany =
       traits.sampling === "one" &&
       ((field === "topP" && says("temperature")) || (field === "temperature" && stated[names.topP ?? ""] !== undefined))
-    if (name === undefined || isOneTooMany || isRefused(field, traits, effort)) dropped(`settings.${field}`)
+    const isBarred = target.isThinking === true && sampling.has(field)
+    if (name === undefined || isOneTooMany || isBarred || isRefused(field, traits, effort)) dropped(`settings.${field}`)
     else if (typeof value === "object") body[name] = stops(value, parameters.maxStopSequences, dropped)
     else if (field === "temperature") body[name] = within(field, value, 0, parameters.maxTemperature, dropped)
     else if (field === "maxOutputTokens") {

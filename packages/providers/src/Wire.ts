@@ -58,6 +58,8 @@ export interface Options {
   readonly contentType?: string | undefined
   /** Computed for this request: headers beside the target's own. */
   readonly proof?: Auth.Headers | undefined
+  /** A W3C `traceparent`, for a provider that may be told. */
+  readonly traceparent?: string | undefined
   /** No limit when absent. */
   readonly maxRequestBytes?: number | undefined
   readonly maxResponseBytes: number
@@ -191,6 +193,7 @@ const toRequest = (options: Options, body: Uint8Array | undefined): Dispatch.Req
     accept: options.accept,
     "accept-encoding": "identity",
     ...(body === undefined ? undefined : { "content-type": options.contentType ?? "application/json" }),
+    ...(options.traceparent === undefined ? undefined : { traceparent: options.traceparent }),
     ...options.proof
   },
   body

@@ -58,11 +58,11 @@ it("lists what cannot be said", () => {
   })
   expect(body.temperature).toBe(1)
   expect(dropped).toEqual([
+    "settings.reasoningEffort",
     "settings.temperature (lowered to 1)",
     "settings.seed",
     "settings.presencePenalty",
-    "settings.frequencyPenalty",
-    "settings.reasoningEffort"
+    "settings.frequencyPenalty"
   ])
 })
 

@@ -63,11 +63,11 @@ it("lists what cannot be said", () => {
   })
   expect(body.inferenceConfig).toEqual({ temperature: 1 })
   expect(dropped).toEqual([
+    "settings.reasoningEffort",
     "settings.temperature (lowered to 1)",
     "settings.seed",
     "settings.presencePenalty",
-    "settings.frequencyPenalty",
-    "settings.reasoningEffort"
+    "settings.frequencyPenalty"
   ])
 })
 
@@ -133,7 +133,7 @@ it("keeps tools where the conversation holds calls, since it is refused without"
   ]
   const without = lower({ prompt })
   expect(without.body.toolConfig).toEqual({
-    tools: [{ toolSpec: { name: "f", inputSchema: { json: { type: "object" } } } }]
+    tools: [{ toolSpec: { name: "f", inputSchema: { json: { type: "object", properties: {} } } } }]
   })
   const none = lower({ prompt, tools: [tool("f"), tool("g")], toolChoice: "none" })
   expect(none.body.toolConfig.tools.length).toBe(2)

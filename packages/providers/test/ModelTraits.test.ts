@@ -40,3 +40,16 @@ it("knows who refuses stop sequences, penalties and parallel calls", () => {
   expect(refusals("grok-4-fast")).toEqual([true, true, false])
   expect(refusals("grok-4-fast-non-reasoning")).toEqual([false, false, false])
 })
+
+it("knows by what Claude is told how far to think", () => {
+  const by = (models: ReadonlyArray<string>) => [...new Set(models.map((model) => ModelTraits.of(model).thinksBy))]
+  expect(by(["claude-opus-4-6", "us.anthropic.claude-sonnet-4-6", "claude-opus-4.8", "claude-fable-5-1"])).toEqual([
+    "effort"
+  ])
+  expect(
+    by(["claude-3-7-sonnet-20250219", "claude-opus-4-20250514", "claude-opus-4-1", "claude-haiku-4-5@20251001"])
+  ).toEqual(["budget"])
+  const older = ["claude-3-haiku-20240307", "claude-3-5-sonnet-latest", "anthropic.claude-v2", "claude-instant-1.2"]
+  expect(by([...older, "gpt-5", "my-claude"])).toEqual([undefined])
+  expect(ModelTraits.of("claude-3-5-sonnet-latest").thinks).toBe("no")
+})

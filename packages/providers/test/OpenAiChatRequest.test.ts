@@ -328,3 +328,48 @@ it("takes out of a raw body what the model that routing chose would refuse it fo
   })
   expect(of("claude-opus-5", "openai-compatible").dropped).toEqual(["settings.temperature"])
 })
+
+it("says once what servers have two names for", () => {
+  const settings = { seed: 3, reasoningEffort: "high", maxOutputTokens: 9 } as const
+  const sent = (body: object, kind: string, stated: LlmRequest.Settings = settings) =>
+    lower({ prompt: "ignored", settings: stated, raw: { protocol: "openai-chat", body: { ...body } } }, kind).body
+  const model = "a-model"
+  expect(sent({ seed: 7 }, "mistral")).toEqual({ model, random_seed: 7, max_tokens: 9 })
+  expect(sent({ random_seed: 7 }, "groq")).toEqual({ model, seed: 7, max_tokens: 9, reasoning_effort: "high" })
+  expect(sent({ random_seed: 7, seed: 8 }, "mistral")).toEqual({ model, random_seed: 7, max_tokens: 9 })
+  const limits = { seed: 1, reasoning_effort: "low" }
+  expect(sent({ ...limits, max_completion_tokens: 5 }, "groq")).toEqual({ model, ...limits, max_tokens: 5 })
+  expect(sent({ ...limits, max_tokens: 5 }, "openai")).toEqual({ model, ...limits, max_tokens: 5 })
+  expect(sent({ ...limits, max_tokens: 5 }, "openrouter")).toEqual({
+    model,
+    seed: 1,
+    max_tokens: 5,
+    reasoning: { effort: "low" }
+  })
+  const effort = { reasoningEffort: "high" } as const
+  expect(sent({ reasoning_effort: "low", reasoning: { exclude: true } }, "openrouter", effort)).toEqual({
+    model,
+    reasoning: { effort: "low", exclude: true }
+  })
+  expect(sent({ reasoning: { max_tokens: 2_000 } }, "openrouter", effort)).toEqual({
+    model,
+    reasoning: { max_tokens: 2_000 }
+  })
+  expect(sent({ reasoning: { effort: "low" } }, "openai", effort)).toEqual({ model, reasoning_effort: "low" })
+  // What has no other name stays, and nothing is said beside it.
+  expect(sent({ reasoning: { max_tokens: 2_000 } }, "openai", effort)).toEqual({
+    model,
+    reasoning: { max_tokens: 2_000 }
+  })
+  expect(sent({}, "openrouter", effort)).toEqual({ model, reasoning: { effort: "high" } })
+  expect(sent({ reasoning_effort: "low" }, "deepseek", effort)).toEqual({ model, reasoning_effort: "low" })
+})
+
+it("lists that a result is not marked as failed", () => {
+  const result = (isFailure: boolean) =>
+    lower({
+      prompt: [{ role: "tool", content: [{ type: "tool-result", id: "c", name: "f", isFailure, result: "no" }] }]
+    })
+  expect(result(true).dropped).toEqual(["messages.tool-result.isFailure"])
+  expect(result(false).dropped).toEqual([])
+})

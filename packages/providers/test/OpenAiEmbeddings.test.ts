@@ -1,9 +1,9 @@
-import { existsSync, readFileSync } from "node:fs"
 import { LlmEmbedding, type Part } from "@echelon/core"
 import { type Json, OpenAiEmbeddings, type Protocol, type Sse } from "@echelon/providers"
 import { expect, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { optionsOf } from "./Support.ts"
+import * as WireSamples from "./support/WireSamples.ts"
 
 const { protocol } = OpenAiEmbeddings
 const openai = optionsOf("openai", { model: "text-embedding-3-small" })
@@ -203,12 +203,10 @@ it("refuses as Chat Completions does", () => {
 
 // --- a sample -----------------------------------------------------------------------------------------------------
 
-const sample = new URL("../../../../shared/wire-samples/openai/openai-embedding.json", import.meta.url)
-
-if (existsSync(sample))
-  it("reads the sample", () => {
-    const body = JSON.parse(readFileSync(sample, "utf8"))
+if (WireSamples.isPresent)
+  it.each(WireSamples.of("embeddings"))("%s", (file) => {
+    const body = JSON.parse(WireSamples.read(file))
     expect(read(body)).toEqual(body.data.map(({ embedding }: { embedding: unknown }) => embedding))
     expect(finishOf(protocol.parse(body, openai))?.usage.inputTokens.total).toBe(12)
   })
-else process.stdout.write("wire samples: ../shared/wire-samples is absent, the recorded reply was not run\n")
+else WireSamples.sayAbsent("recorded vectors")

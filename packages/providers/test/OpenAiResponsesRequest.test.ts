@@ -451,3 +451,12 @@ it("sends a body of its own protocol as it came", () => {
   const other = lower({ ...input, raw: { protocol: "openai-chat", body } })
   expect(other.body.input).toEqual([{ role: "user", content: "ignored" }])
 })
+
+it("lists that a result is not marked as failed", () => {
+  const result = (isFailure: boolean) =>
+    lower({
+      prompt: [{ role: "tool", content: [{ type: "tool-result", id: "c", name: "f", isFailure, result: "no" }] }]
+    })
+  expect(result(true).dropped).toEqual(["messages.tool-result.isFailure"])
+  expect(result(false).dropped).toEqual([])
+})

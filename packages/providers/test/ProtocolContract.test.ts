@@ -1,4 +1,6 @@
 import { describe, expect, it } from "@effect/vitest"
+import * as ContractEmbeddings from "./support/ContractEmbeddings.ts"
+import * as EmbeddingsContract from "./support/EmbeddingsContract.ts"
 import * as ProtocolContract from "./support/ProtocolContract.ts"
 import * as Protocols from "./support/Protocols.ts"
 
@@ -10,5 +12,12 @@ for (const contract of Protocols.contracts) {
     it("shows every feature", () => {
       expect(ProtocolContract.forgotten(contract)).toEqual([])
     })
+  })
+}
+
+for (const contract of ContractEmbeddings.contracts) {
+  describe(contract.title, () => {
+    for (const { because, feature, prove } of EmbeddingsContract.cells(contract))
+      it(`${feature}${because === undefined ? "" : ` (no, because ${because})`}`, prove)
   })
 }

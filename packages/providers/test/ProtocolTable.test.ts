@@ -1,18 +1,19 @@
 import { spawnSync } from "node:child_process"
 import { fileURLToPath } from "node:url"
 import { expect, it } from "@effect/vitest"
+import * as ContractEmbeddings from "./support/ContractEmbeddings.ts"
+import * as EmbeddingsContract from "./support/EmbeddingsContract.ts"
 import * as ProtocolContract from "./support/ProtocolContract.ts"
 import * as Protocols from "./support/Protocols.ts"
 import * as Translation from "./support/Translation.ts"
 
-const byTitle = <A>(
-  contracts: ReadonlyArray<ProtocolContract.Contract>,
-  f: (contract: ProtocolContract.Contract) => A
-) => Object.fromEntries(contracts.map((contract) => [contract.title, f(contract)]))
+const byTitle = <C extends { readonly title: string }, A>(contracts: ReadonlyArray<C>, f: (contract: C) => A) =>
+  Object.fromEntries(contracts.map((contract) => [contract.title, f(contract)]))
 
 it("the committed cells are what the contract proves; `vitest -u` writes them anew", async () => {
   const cells = {
     features: byTitle(Protocols.contracts, ProtocolContract.show),
+    embeddings: byTitle(ContractEmbeddings.contracts, EmbeddingsContract.show),
     translation: byTitle(Protocols.liftable, Translation.show)
   }
   // A cell that fails is never written down.

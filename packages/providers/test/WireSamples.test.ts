@@ -1,14 +1,11 @@
-import { existsSync, readdirSync, readFileSync } from "node:fs"
-import { fileURLToPath } from "node:url"
 import { LlmReply, type Part } from "@echelon/core"
 import { AnthropicMessages, OpenAiChat, type Protocol, Sse } from "@echelon/providers"
 import * as Gemini from "@echelon/providers/Gemini"
 import { expect, it } from "@effect/vitest"
 import { cut, optionsOf, seeded } from "./Support.ts"
+import * as WireSamples from "./support/WireSamples.ts"
 
 // Each recorded reply is read twice: by the protocol, and by a small reader here that knows nothing of it.
-
-const folder = fileURLToPath(new URL("../../../../shared/wire-samples/", import.meta.url))
 
 // biome-ignore lint/suspicious/noExplicitAny: a recording is read as it stands, which no type describes
 type Any = Record<string, any>
@@ -265,49 +262,48 @@ const splitReplies = (lines: ReadonlyArray<string>): ReadonlyArray<ReadonlyArray
   return replies
 }
 
-const folders: ReadonlyArray<readonly [string, string]> = [
-  ["openai", "openai"],
-  ["openai-compatible", "openai-compatible"],
-  ["groq", "groq"],
-  ["deepseek", "deepseek"],
-  ["xai", "xai"],
-  ["mistral", "mistral"],
-  ["anthropic", "anthropic"]
-]
-
-const skipped = new Set(["openai-embedding.json", "reasoning-model-legacy-parameter-error.json"])
-
-if (!existsSync(folder)) {
+if (!WireSamples.isPresent) {
   it("prints that the recorded replies were not run", () => {
-    process.stdout.write("wire samples: ../shared/wire-samples is absent, recorded replies were not run\n")
-    expect(existsSync(folder)).toBe(false)
+    WireSamples.sayAbsent("recorded replies")
+    expect(WireSamples.files).toEqual([])
   })
 } else {
-  for (const [name, kind] of folders) {
-    const protocol = kind === "anthropic" ? AnthropicMessages.protocol : OpenAiChat.protocol
-    const options = optionsOf(kind)
-    for (const file of readdirSync(folder + name).filter((file) => !skipped.has(file))) {
-      const content = readFileSync(`${folder}${name}/${file}`, "utf8")
+  it("every recording is read by a test, and every test has some to read", () => {
+    expect(WireSamples.files.filter((file) => WireSamples.readerOf(file) === undefined)).toEqual([])
+    expect(WireSamples.known.filter((reader) => WireSamples.of(reader).length === 0)).toEqual([])
+  })
+
+  it.each(WireSamples.of("chat-error"))("%s", (file) => {
+    const decoded = OpenAiChat.protocol.decodeError(JSON.parse(WireSamples.read(file)), optionsOf("openai"))
+    expect(decoded).toMatchObject({ tag: "InvalidRequest" })
+  })
+
+  for (const reader of ["chat", "messages"] as const) {
+    const isAnthropic = reader === "messages"
+    const protocol = isAnthropic ? AnthropicMessages.protocol : OpenAiChat.protocol
+    for (const file of WireSamples.of(reader)) {
+      const options = optionsOf(file.split("/")[0] ?? "")
+      const content = WireSamples.read(file)
       if (file.endsWith(".json"))
-        it(`${name}/${file}`, () => {
+        it(file, () => {
           const body = JSON.parse(content) as Any
-          check(protocol.parse(body, options), kind === "anthropic" ? readAnthropicReply(body) : readOpenAi([body]))
+          check(protocol.parse(body, options), isAnthropic ? readAnthropicReply(body) : readOpenAi([body]))
         })
       else
-        it(`${name}/${file}`, () => {
+        it(file, () => {
           const lines = file.endsWith(".sse")
             ? content.split("\n").flatMap((line) => (line.startsWith("data: {") ? [line.slice(6)] : []))
             : content.split("\n").filter((line) => line !== "")
-          const replies = kind === "anthropic" ? splitReplies(lines) : [lines]
+          const replies = isAnthropic ? splitReplies(lines) : [lines]
           for (const [at, reply] of replies.entries()) {
             const events = reply.map((line) => JSON.parse(line) as Any)
-            const expected = kind === "anthropic" ? readAnthropicStream(events) : readOpenAi(events)
+            const expected = isAnthropic ? readAnthropicStream(events) : readOpenAi(events)
             const bytes = new TextEncoder().encode(reply.map((line) => `data: ${line}\n\n`).join(""))
             for (let seed = 0; seed < 5; seed++) {
               const parts = readStream(protocol, options, cut(bytes, seeded(seed * 31 + at)))
               check(parts, expected)
             }
-            const whole = kind === "anthropic" ? rebuildAnthropic(events) : rebuildOpenAi(events)
+            const whole = isAnthropic ? rebuildAnthropic(events) : rebuildOpenAi(events)
             const buffered = protocol.parse(whole, options)
             check(buffered, expected)
             expect(LlmReply.fold(readStream(protocol, options, [bytes]))).toEqual(LlmReply.fold(buffered))
@@ -380,11 +376,11 @@ const rebuildGoogle = (replies: ReadonlyArray<Any>, expected: Expected): Any => 
   return { ...last, candidates: [{ ...last["candidates"][0], content: { role: "model", parts } }] }
 }
 
-if (existsSync(folder)) {
+if (WireSamples.isPresent) {
   const options = optionsOf("gemini")
-  for (const file of readdirSync(`${folder}google`)) {
-    const content = readFileSync(`${folder}google/${file}`, "utf8")
-    it(`google/${file}`, () => {
+  for (const file of WireSamples.of("gemini")) {
+    const content = WireSamples.read(file)
+    it(file, () => {
       if (file.includes("-429-")) {
         const decoded = Gemini.protocol.decodeError(JSON.parse(content), options)
         expect(decoded).toMatchObject({ tag: "RateLimited", status: 429, retryAfter: 34_400, isDaily: false })

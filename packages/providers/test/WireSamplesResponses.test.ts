@@ -1,14 +1,11 @@
-import { existsSync, readdirSync, readFileSync } from "node:fs"
-import { fileURLToPath } from "node:url"
 import { LlmError, LlmReply, type Part } from "@echelon/core"
 import { Sse } from "@echelon/providers"
 import * as OpenAiResponses from "@echelon/providers/OpenAiResponses"
 import { expect, it } from "@effect/vitest"
 import { cut, optionsOf, seeded } from "./Support.ts"
+import * as WireSamples from "./support/WireSamples.ts"
 
 // Each recorded reply is read twice: by the protocol, and by a small reader here that knows nothing of it.
-
-const folder = fileURLToPath(new URL("../../../../shared/wire-samples/", import.meta.url))
 
 // biome-ignore lint/suspicious/noExplicitAny: a recording is read as it stands, which no type describes
 type Any = Record<string, any>
@@ -139,50 +136,48 @@ const failureOf = (parts: ReadonlyArray<Part.Part>) => {
   return last?.type === "error" && LlmError.isLlmError(last.error) ? last.error : undefined
 }
 
-if (!existsSync(folder)) {
+if (!WireSamples.isPresent) {
   it("prints that the recorded replies were not run", () => {
-    process.stdout.write("wire samples: ../shared/wire-samples is absent, recorded replies were not run\n")
-    expect(existsSync(folder)).toBe(false)
+    WireSamples.sayAbsent("recorded replies")
+    expect(WireSamples.files).toEqual([])
   })
 } else {
-  for (const name of ["openai-responses", "azure"]) {
-    for (const file of readdirSync(folder + name).filter((file) => !file.includes("-error."))) {
-      const content = readFileSync(`${folder}${name}/${file}`, "utf8")
-      if (file.endsWith(".json"))
-        it(`${name}/${file}`, () => {
-          const body = JSON.parse(content) as Any
-          check(protocol.parse(body, options), read(body))
-        })
-      else
-        it(`${name}/${file}`, () => {
-          for (const lines of splitReplies(content.split("\n").filter((line) => line !== ""))) {
-            const events = lines.map((line) => JSON.parse(line) as Any)
-            const response = responseOf(events)
-            const bytes = new TextEncoder().encode(lines.map((line) => `data: ${line}\n\n`).join(""))
-            const parts = readStream([bytes])
-            check(parts, read(response))
-            for (let seed = 0; seed < 5; seed++) expect(readStream(cut(bytes, seeded(seed * 31)))).toEqual(parts)
-            const buffered = LlmReply.fold(protocol.parse(response, options))
-            expect(withoutPartial(LlmReply.fold(parts))).toEqual(buffered)
-            // Nothing but the end makes an answer whole.
-            const head = lines.slice(0, -1).map((line) => `data: ${line}\n\n`)
-            const broken = readStream([new TextEncoder().encode(head.join(""))])
-            expect(broken.some((part) => part.type === "finish" || part.type === "error")).toBe(false)
-          }
-        })
-    }
+  for (const file of WireSamples.of("responses")) {
+    const content = WireSamples.read(file)
+    if (file.endsWith(".json"))
+      it(file, () => {
+        const body = JSON.parse(content) as Any
+        check(protocol.parse(body, options), read(body))
+      })
+    else
+      it(file, () => {
+        for (const lines of splitReplies(content.split("\n").filter((line) => line !== ""))) {
+          const events = lines.map((line) => JSON.parse(line) as Any)
+          const response = responseOf(events)
+          const bytes = new TextEncoder().encode(lines.map((line) => `data: ${line}\n\n`).join(""))
+          const parts = readStream([bytes])
+          check(parts, read(response))
+          for (let seed = 0; seed < 5; seed++) expect(readStream(cut(bytes, seeded(seed * 31)))).toEqual(parts)
+          const buffered = LlmReply.fold(protocol.parse(response, options))
+          expect(withoutPartial(LlmReply.fold(parts))).toEqual(buffered)
+          // Nothing but the end makes an answer whole.
+          const head = lines.slice(0, -1).map((line) => `data: ${line}\n\n`)
+          const broken = readStream([new TextEncoder().encode(head.join(""))])
+          expect(broken.some((part) => part.type === "finish" || part.type === "error")).toBe(false)
+        }
+      })
   }
 
   it("openai-responses/openai-error.1", () => {
-    const at = `${folder}openai-responses/openai-error.1`
-    const lines = readFileSync(`${at}.chunks.txt`, "utf8").split("\n")
+    const [streamed = "", buffered = ""] = WireSamples.of("responses-error")
+    const lines = WireSamples.read(streamed).split("\n")
     for (const skipped of ["none", "error"]) {
       const sent = lines.filter((line) => line !== "" && !line.startsWith(`{"type":"${skipped}"`))
       const parts = readStream([new TextEncoder().encode(sent.map((line) => `data: ${line}\n\n`).join(""))])
       expect(parts.map((part) => part.type)).toEqual(["response-metadata", "error"])
       expect(failureOf(parts)?.reason._tag).toBe("QuotaExhausted")
     }
-    const body = JSON.parse(readFileSync(`${at}.json`, "utf8")) as Any
+    const body = JSON.parse(WireSamples.read(buffered)) as Any
     expect(protocol.decodeError(body, options)?.tag).toBe("QuotaExhausted")
     expect(failureOf(protocol.parse(body, options))?.reason._tag).toBe("QuotaExhausted")
   })

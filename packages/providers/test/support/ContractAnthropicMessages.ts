@@ -90,6 +90,7 @@ const raw = {
 export const contract: Contract = {
   title: "Anthropic Messages",
   kind: "anthropic",
+  thinker: "claude-sonnet-5",
   protocol: AnthropicMessages.protocol,
   lift: AnthropicMessagesLift.lift,
   replies: {
@@ -177,10 +178,7 @@ export const contract: Contract = {
     }
   },
   requests: {
-    effort: no(
-      "how far a model thinks is a budget or an effort by model; `thinking` and `output_config` are own options",
-      "settings.reasoningEffort"
-    ),
+    effort: { wire: { thinking: { type: "adaptive" }, output_config: { effort: "low" } } },
     system: { wire: { system: "Be brief", messages: [{ role: "user" }] } },
     images: { wire: { messages: [{ content: [{ text: "Look" }, { type: "image", source: png }] }] } },
     imageLinks: {

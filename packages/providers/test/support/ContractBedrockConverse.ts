@@ -1,5 +1,6 @@
 /** Bedrock Converse, held to the contract. The wire is written after the API reference. */
 import * as BedrockConverse from "@echelon/providers/BedrockConverse"
+import * as BedrockConverseLift from "@echelon/providers/BedrockConverseLift"
 import { exception, joined, message } from "../BedrockConverseSupport.ts"
 import { type Contract, no, type Reply } from "./ProtocolContract.ts"
 
@@ -88,6 +89,9 @@ const raw = {
 export const contract: Contract = {
   title: "Bedrock Converse",
   kind: "bedrock",
+  // Anthropic's models are told more than others.
+  options: { model: "anthropic.claude-3-haiku-20240307-v1:0" },
+  thinker: "anthropic.claude-sonnet-5",
   protocol: BedrockConverse.protocol,
   frames: {
     framing: "eventstream",
@@ -99,7 +103,7 @@ export const contract: Contract = {
         })
       )
   },
-  lift: no("nobody asks a gateway in this protocol"),
+  lift: BedrockConverseLift.lift,
   replies: {
     text: said("Grüße, 世界 👋"),
     reasoning: reply([thinking, text("Done.")]),
@@ -171,10 +175,9 @@ export const contract: Contract = {
     }
   },
   requests: {
-    effort: no(
-      "how far a model thinks is said in the words of its maker; `additionalModelRequestFields` are own options",
-      "settings.reasoningEffort"
-    ),
+    effort: {
+      wire: { additionalModelRequestFields: { thinking: { type: "adaptive" }, output_config: { effort: "low" } } }
+    },
     system: { wire: { system: [{ text: "Be brief" }], messages: [{ role: "user" }] } },
     images: {
       wire: {
@@ -191,7 +194,9 @@ export const contract: Contract = {
     },
     fileLinks: no("the protocol takes a file's data or its place in S3, no other address", "messages.file (URL)"),
     tools: { wire: { toolConfig: { tools: [spec] } } },
-    oneCall: no("only Anthropic's models can be told, which are", "settings.parallelToolCalls"),
+    oneCall: {
+      wire: { additionalModelRequestFields: { tool_choice: { type: "auto", disable_parallel_tool_use: true } } }
+    },
     results: {
       wire: {
         messages: [
@@ -257,5 +262,8 @@ export const contract: Contract = {
   },
   mark: { cachePoint: {} },
   raw: { body: raw, sent: raw },
-  wrong: no("it is not read back")
+  wrong: {
+    body: { messages: [{ role: "user", content: [{ image: { format: "png", source: {} } }] }] },
+    path: "messages[0].content[0].image.source.bytes"
+  }
 }

@@ -198,7 +198,7 @@ export const contract: Contract = {
         ]
       }
     },
-    failedResults: no("the protocol has no mark: the result's text alone tells"),
+    failedResults: no("the protocol has no mark: the result's text alone tells", "messages.tool-result.isFailure"),
     resultImages: no("a tool's message holds text alone", "messages.tool-result.file"),
     format: {
       wire: { response_format: { type: "json_schema", json_schema: { name: "place", strict: true, schema } } }

@@ -213,7 +213,7 @@ export const contract: Contract = {
         ]
       }
     },
-    failedResults: no("the protocol has no mark: the result's text alone tells"),
+    failedResults: no("the protocol has no mark: the result's text alone tells", "messages.tool-result.isFailure"),
     resultImages: {
       wire: {
         input: [

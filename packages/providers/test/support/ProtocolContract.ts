@@ -47,6 +47,8 @@ export interface Contract {
   readonly kind: string
   readonly protocol: Protocol.Protocol
   readonly options?: Partial<Protocol.Options>
+  /** A model that is told how hard to think, where others are not. */
+  readonly thinker?: string
   /** How its streams are framed. @default server-sent events */
   readonly frames?: {
     readonly framing: Framing.Framing
@@ -73,7 +75,11 @@ export interface Contract {
 // Reading
 // ---------------------------------------------------------------------------------------------------------------
 
-const optionsFor = (contract: Contract): Protocol.Options => optionsOf(contract.kind, contract.options)
+const optionsFor = (contract: Contract, input?: LlmRequest.Input): Protocol.Options => {
+  const { kind, options, thinker } = contract
+  const isThinker = thinker !== undefined && input?.settings?.reasoningEffort !== undefined
+  return optionsOf(kind, isThinker ? { ...options, model: thinker } : options)
+}
 
 /** Reads a stream cut at random places, which must not tell. */
 const readStream = (contract: Contract, events: ReadonlyArray<unknown>): ReadonlyArray<Part.Part> => {
@@ -114,7 +120,9 @@ interface Lowered {
 
 export const lower = (contract: Contract, input: LlmRequest.Input, stream: boolean): Lowered => {
   const dropped: Array<string> = []
-  const body = contract.protocol.lower(requestOf(input, stream), optionsFor(contract), (field) => dropped.push(field))
+  const body = contract.protocol.lower(requestOf(input, stream), optionsFor(contract, input), (field) =>
+    dropped.push(field)
+  )
   return { body: JSON.parse(JSON.stringify(body)), dropped }
 }
 

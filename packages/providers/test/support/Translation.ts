@@ -229,6 +229,7 @@ const own = (
 
 export const samples: ReadonlyArray<Sample> = [
   same("Text", answered({ type: "text", text: 'Grüße, 世界 👋\n\t"\\' })),
+  same("Blank texts", user({ type: "text", text: "?" }, { type: "text", text: " " })),
   same("System messages at the beginning", {
     prompt: [
       { role: "system", content: "a" },
@@ -294,10 +295,10 @@ export const samples: ReadonlyArray<Sample> = [
       ]
     })
   ),
-  same(
-    "Text behind a tool call of the same turn",
-    answered({ type: "tool-call", id: "c", name: "weather", params: {} }, { type: "text", text: "One moment" })
-  ),
+  same("Text behind a tool call of the same turn", {
+    ...answered({ type: "tool-call", id: "c", name: "weather", params: {} }, { type: "text", text: "One moment" }),
+    tools: [tool]
+  }),
   same(
     "Calls of tools that the provider runs",
     answered(
@@ -325,10 +326,12 @@ export const samples: ReadonlyArray<Sample> = [
   own("Reasoning with its signature", "Hm", {
     "openai-responses": { id: "rs", type: "summary_text", encrypted_content: "gAAA" },
     anthropic: { type: "thinking", signature: "c2ln" },
+    bedrock: { signature: "c2ln" },
     gemini: { thought: true, thoughtSignature: "c2ln" }
   }),
   own("Reasoning that only the provider can read", "", {
-    anthropic: { type: "redacted_thinking", redactedData: "ZW5j" }
+    anthropic: { type: "redacted_thinking", redactedData: "ZW5j" },
+    bedrock: { redactedContent: "ZW5j" }
   }),
   {
     title: "Prompt caching marks",
@@ -402,7 +405,8 @@ export const expected = (from: Contract, to: Contract, sample: Sample): Fate | u
 export const approximations: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   "System messages within the conversation": {
     "Anthropic Messages": "they are said at the beginning",
-    "Google Gemini": "they are said at the beginning"
+    "Google Gemini": "they are said at the beginning",
+    "Bedrock Converse": "they are said at the beginning"
   },
   "The type of an image that is an address": {
     "OpenAI Chat Completions": "an address is said without its type",
@@ -412,14 +416,14 @@ export const approximations: Readonly<Record<string, Readonly<Record<string, str
   "Strict tools": {
     "Google Gemini": "one strict tool makes all strict, and a call that is demanded is held to its schema anyway"
   },
+  "Tool choice: none": {
+    "Bedrock Converse": "no choice forbids to call a tool: none is shown"
+  },
   "Tool results that are JSON": {
     "OpenAI Chat Completions": "a result is text: JSON is written as such",
     "OpenAI Responses": "a result is text: JSON is written as such",
-    "Anthropic Messages": "a result is text: JSON is written as such"
-  },
-  "Failed tool results": {
-    "OpenAI Chat Completions": "the result's text alone tells that it failed",
-    "OpenAI Responses": "the result's text alone tells that it failed"
+    "Anthropic Messages": "a result is text: JSON is written as such",
+    "Bedrock Converse": "a result is text: JSON is written as such"
   },
   "Text behind a tool call of the same turn": {
     "OpenAI Chat Completions": "a turn's text stands before its calls"
@@ -430,9 +434,10 @@ export const approximations: Readonly<Record<string, Readonly<Record<string, str
   },
   "A strict schema": {
     "Anthropic Messages": "every schema is held to",
-    "Google Gemini": "every schema is held to"
+    "Google Gemini": "every schema is held to",
+    "Bedrock Converse": "every schema is held to"
   },
-  "Temperature above 1": { "Anthropic Messages": "the scale ends at 1" }
+  "Temperature above 1": { "Anthropic Messages": "the scale ends at 1", "Bedrock Converse": "the scale ends at 1" }
 }
 
 /** The rows of the table for one protocol. */
@@ -507,7 +512,7 @@ export const Request = Schema.Struct({
 
 const base64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString("base64")
 
-const userPart = (part: typeof UserPart.Type): Prompt.UserMessagePartEncoded => {
+const userPart = (part: typeof UserPart.Type, at: string): Prompt.UserMessagePartEncoded => {
   switch (part._tag) {
     case "Text":
       return { type: "text", text: part.text }
@@ -516,7 +521,7 @@ const userPart = (part: typeof UserPart.Type): Prompt.UserMessagePartEncoded => 
     case "Address":
       return { type: "file", mediaType: "image/*", data: new URL(`https://a.test/${part.name}.png`) }
     case "Pdf":
-      return { type: "file", mediaType: "application/pdf", data: part.bytes, fileName: `${part.name}.pdf` }
+      return { type: "file", mediaType: "application/pdf", data: part.bytes, fileName: `${at}-${part.name}.pdf` }
     case "Sound":
       return { type: "file", mediaType: "audio/wav", data: { _tag: "Uint8Array", base64: base64(part.bytes) } }
   }
@@ -525,15 +530,15 @@ const userPart = (part: typeof UserPart.Type): Prompt.UserMessagePartEncoded => 
 /** The request that a random one stands for. */
 export const inputOf = (request: typeof Request.Type): LlmRequest.Input => {
   let count = 0
-  const prompt = request.turns.flatMap((turn): ReadonlyArray<LlmRequest.Message> => {
+  const prompt = request.turns.flatMap((turn, turnAt): ReadonlyArray<LlmRequest.Message> => {
     const calls = turn.calls.map((call) => ({ ...call, id: `call_${count++}` }))
     const said: ReadonlyArray<Prompt.AssistantMessagePartEncoded> = [
-      ...(turn.text === "" ? [] : [{ type: "text", text: turn.text } as const]),
+      ...(turn.text === "" ? [] : [{ type: "text", text: `.${turn.text}` } as const]),
       ...calls.map(({ id, name, params }) => ({ type: "tool-call", id, name, params }) as const)
     ]
     return [
       ...(turn.system === undefined ? [] : [{ role: "system", content: turn.system } as const]),
-      { role: "user", content: turn.user.map(userPart) },
+      { role: "user", content: turn.user.map((part, at) => userPart(part, `${turnAt}-${at}`)) },
       ...(said.length === 0 ? [] : [{ role: "assistant", content: said } as const]),
       ...(calls.length === 0 ? [] : [{ role: "tool", content: calls.map(resultPart) } as const])
     ]
@@ -541,7 +546,8 @@ export const inputOf = (request: typeof Request.Type): LlmRequest.Input => {
   const { choice, effort, hasTools, isSingle, isStrict, stop } = request
   const tenths = (value: number | undefined) => (value === undefined ? undefined : value / 10)
   return {
-    prompt: [...prompt, { role: "user", content: request.last }],
+    // What the assistant said last would be a beginning to go on from.
+    prompt: [...prompt, { role: "user", content: `?${request.last}` }],
     ...(hasTools
       ? {
           tools: [
@@ -608,7 +614,7 @@ export const project = (contract: Contract, request: Plain): Plain => {
   const system = request.messages.filter((message) => message.role === "system")
   const others = request.messages.filter((message) => message.role !== "system")
   const messages = isKept("System messages within the conversation") ? request.messages : [...system, ...others]
-  return {
+  const projected: Plain = {
     ...request,
     messages: join(
       messages.map(({ parts, role }) => ({ role, parts: parts.flatMap((part) => projectPart(part, isKept)) }))
@@ -617,16 +623,45 @@ export const project = (contract: Contract, request: Plain): Plain => {
       isKept("Strict tools") || request.toolChoice === undefined
         ? request.tools
         : request.tools.map(({ strict: _, ...one }) => one),
-    settings: Object.fromEntries(Object.entries(request.settings).filter(([key]) => isKept(settingTitles[key] ?? key)))
+    settings: projectSettings(contract, request.settings, isKept)
   }
+  return isKept("Tool choice: none") ? projected : projectTools(projected)
+}
+
+const projectSettings = (
+  contract: Contract,
+  settings: Plain["settings"],
+  isKept: (title: string) => boolean
+): Plain["settings"] => {
+  const kept = Object.fromEntries(Object.entries(settings).filter(([key]) => isKept(settingTitles[key] ?? key)))
+  const { reasoningEffort: effort, temperature: _, topP: __, topK: ___, ...others } = kept
+  // Who thinks by the contract's own model takes no sampling settings, and knows no effort below low.
+  return contract.thinker === undefined || effort === undefined
+    ? kept
+    : { ...others, reasoningEffort: effort === "minimal" ? "low" : effort }
+}
+
+/** Where no choice forbids a call, no tool is shown, but for those that the conversation speaks of. */
+const projectTools = (request: Plain): Plain => {
+  if (request.tools.length > 0 && request.toolChoice !== "none") return request
+  const named = request.messages.flatMap(({ parts }) =>
+    parts.flatMap((part) => (part["call"] === undefined && part["resultOf"] === undefined ? [] : [part["name"]]))
+  )
+  const mentioned = [...new Set(named)].map((name) => ({ name, parameters: { type: "object", properties: {} } }))
+  const tools = named.length === 0 || request.tools.length === 0 ? mentioned : request.tools
+  const { toolChoice: _, ...rest } = request
+  return { ...rest, tools } as Plain
 }
 
 const projectPart = (part: Piece, isKept: (title: string) => boolean): ReadonlyArray<Piece> => {
+  if (part["file"] === "image/*") return isKept("Images by address") ? [part] : []
   if (part["file"] === "audio/wav") return isKept("Sound") ? [part] : []
   if (part["file"] === "application/pdf") {
     const { name: _, ...nameless } = part
     return [isKept("A document's name") ? part : nameless]
   }
+  const isBlank = (text: unknown) => typeof text === "string" && text.trim() === "" && !isKept("Blank texts")
+  if (isBlank(part["text"])) return []
   if (part["resultOf"] === undefined) return [part]
   const pieces = part["result"]
   const kept = Array.isArray(pieces) && !isKept("Images in tool results") ? "see" : pieces
@@ -635,7 +670,7 @@ const projectPart = (part: Piece, isKept: (title: string) => boolean): ReadonlyA
     {
       ...part,
       isFailure: isKept("Failed tool results") && part["isFailure"] === true,
-      result: isText ? kept : JSON.stringify(kept)
+      result: isBlank(kept) ? "" : isText ? kept : JSON.stringify(kept)
     }
   ]
 }
