@@ -9,11 +9,14 @@ import { coldStart } from "./coldStart.ts"
 import { exchange } from "./exchange.ts"
 import { machine, print } from "./harness.ts"
 import { heap, waiting } from "./memory.ts"
+import { metrics } from "./metrics.ts"
 import { parsers } from "./parsers.ts"
 import { rejection } from "./rejection.ts"
 import { request } from "./request.ts"
 import { selection } from "./selection.ts"
 import { sse } from "./sse.ts"
+import { tracing } from "./tracing.ts"
+import { usage } from "./usage.ts"
 
 const isLong = process.argv.includes("--long")
 
@@ -35,6 +38,9 @@ const benches: Readonly<Record<string, () => Promise<void>>> = {
     print("Anthropic Messages, per event", "us", messages)
   },
   parsers,
+  usage,
+  metrics,
+  tracing,
   "cold-start": async () => {
     if (!existsSync(new URL("../packages/cli/dist/bin.js", import.meta.url)))
       throw new Error("the packages are not built; run `pnpm build` first")

@@ -17,6 +17,8 @@ const steps: ReadonlyArray<Step> = [
   { name: "tests", command: ["vitest", "run", "--config", "vitest.workspace.ts"] },
   { name: "examples", command: ["node", "scripts/docs-examples.ts"] },
   { name: "reference", command: ["node", "scripts/reference.ts", "--check"] },
+  { name: "metrics reference", command: ["node", "scripts/metrics-reference.ts", "--check"] },
+  { name: "alerts reference", command: ["node", "scripts/alerts-reference.ts", "--check"] },
   { name: "protocols", command: ["node", "scripts/protocol-table.ts", "--check"] },
   { name: "surface", command: ["node", "scripts/public-surface.ts"] }
 ]

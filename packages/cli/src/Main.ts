@@ -14,6 +14,7 @@ import * as Command from "effect/cli/Command"
 import * as Flag from "effect/cli/Flag"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
+import * as Alert from "./Alert.ts"
 import * as Check from "./Check.ts"
 import * as Explain from "./Explain.ts"
 import * as Failure from "./Failure.ts"
@@ -124,7 +125,16 @@ const demo = Command.make(
 
 const echelon = Command.make("echelon").pipe(
   Command.withDescription("Keep LLM calls answered: pools, task groups and echelons of model instances"),
-  Command.withSubcommands([ask, demo, Check.command, Explain.command, Init.command, Migrate.command, Schema.command])
+  Command.withSubcommands([
+    ask,
+    demo,
+    Check.command,
+    Explain.command,
+    Alert.command,
+    Init.command,
+    Migrate.command,
+    Schema.command
+  ])
 )
 
 /** Help that was asked for is data; help that comes with an error goes where the error goes. */

@@ -6,17 +6,20 @@
  *
  * @since 0.1.0
  */
+import * as AlertSettings from "@echelon/core/AlertSettings"
 import type * as Catalogue from "@echelon/core/Catalogue"
 import * as Nearest from "@echelon/core/Nearest"
 import type * as Plan from "@echelon/core/Plan"
 import * as Result from "effect/Result"
 import type * as Schema from "effect/Schema"
+import * as Alerts from "./Alerts.ts"
 import * as Decode from "./Decode.ts"
 import * as Fronts from "./Fronts.ts"
 import * as GlobalFile from "./GlobalFile.ts"
 import * as GroupFile from "./GroupFile.ts"
 import * as Groups from "./Groups.ts"
 import * as Instances from "./Instances.ts"
+import * as LoggingSection from "./LoggingSection.ts"
 import * as MetricsSection from "./MetricsSection.ts"
 import * as Names from "./Names.ts"
 import * as Origin from "./Origin.ts"
@@ -24,7 +27,10 @@ import * as PoolFile from "./PoolFile.ts"
 import * as Problem from "./Problem.ts"
 import * as ProviderFile from "./ProviderFile.ts"
 import type * as Resolve from "./Resolve.ts"
+import * as TracingSection from "./TracingSection.ts"
 import * as Tree from "./Tree.ts"
+import * as UsageCheck from "./UsageCheck.ts"
+import * as UsageSection from "./UsageSection.ts"
 import * as WrapperFile from "./WrapperFile.ts"
 
 /**
@@ -187,14 +193,16 @@ export const compile = (resolved: Resolve.Resolved, catalogue: Catalogue.Catalog
       default_provider: providers.names
     }
     checkRouting(outer.success, tree, targets, report)
+    UsageCheck.check(outer.success.usage, tree, { wrapper: wrappers.names, pool: pools.names }, report)
   }
+  const alerts = Result.isSuccess(outer) ? Alerts.make(outer.success.alerts, resolved, report) : AlertSettings.defaults
   if (providers.failed.length === 0 && groups.failed.length === 0) {
     checkInstances(resolved, instances, built, pools.decoded, report)
   }
 
   const sorted = Problem.sort(problems)
   if (Result.isFailure(outer) || sorted.some(Problem.isError)) return { plan: undefined, problems: sorted }
-  const { metrics, reload, routing, shutdown } = outer.success
+  const { logging, metrics, reload, routing, shutdown, tracing, usage } = outer.success
   return {
     plan: {
       providers: Names.record(instances.providers),
@@ -210,7 +218,11 @@ export const compile = (resolved: Resolve.Resolved, catalogue: Catalogue.Catalog
       },
       shutdownGrace: shutdown.shutdown_grace,
       reload,
-      metrics: MetricsSection.toPlan(metrics)
+      logging: LoggingSection.toPlan(logging),
+      metrics: MetricsSection.toPlan(metrics),
+      tracing: TracingSection.toPlan(tracing),
+      usage: UsageSection.toPlan(usage),
+      alerts
     },
     problems: sorted
   }

@@ -73,7 +73,8 @@ export const pool = (
       failureThreshold: file.health_check.failure_threshold,
       recoveryTime: file.health_check.recovery_time,
       active: file.health_check.active,
-      budgetPerHour: file.health_check.budget_per_hour
+      budgetPerHour: file.health_check.budget_per_hour,
+      maxCostPerHour: file.health_check.max_cost_per_hour
     },
     retryBudget: { ratio: file.retry_budget.ratio, minPerSecond: file.retry_budget.min_per_second },
     rateLimit: rateLimitOf(entity, tree, report),

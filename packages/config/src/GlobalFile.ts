@@ -5,17 +5,12 @@
  */
 import * as Plans from "@echelon/core/Plans"
 import * as Schema from "effect/Schema"
+import * as AlertsSection from "./AlertsSection.ts"
 import * as Field from "./Field.ts"
+import * as LoggingSection from "./LoggingSection.ts"
 import * as MetricsSection from "./MetricsSection.ts"
-
-/** A table that is known and has no keys yet. */
-const noKeys = (description: string) =>
-  Field.optional(
-    Schema.Record(Schema.String, Schema.Never.annotate({ expected: "nothing: this table has no keys yet" })).annotate({
-      expected: "a table"
-    }),
-    description
-  )
+import * as TracingSection from "./TracingSection.ts"
+import * as UsageSection from "./UsageSection.ts"
 
 /**
  * The outermost table without `llms`.
@@ -70,10 +65,10 @@ export const GlobalFile = Schema.Struct({
     "reading changed files again"
   ),
   metrics: Field.or(MetricsSection.MetricsSection, {}, "what is measured, and where it goes"),
-  tracing: noKeys("tracing"),
-  logging: noKeys("logging"),
-  usage: noKeys("usage"),
-  alerts: noKeys("alerts")
+  tracing: Field.or(TracingSection.TracingSection, {}, "what is traced, and where it goes"),
+  logging: Field.or(LoggingSection.LoggingSection, {}, "what is logged, and where routes are recorded"),
+  usage: Field.or(UsageSection.UsageSection, {}, "how usage is accounted for, and what may be spent"),
+  alerts: Field.or(AlertsSection.AlertsSection, {}, "when somebody is told, of what, and how")
 }).annotate({ expected: "a table" })
 
 /**

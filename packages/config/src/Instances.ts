@@ -194,6 +194,7 @@ export const make = (
       limitScope: file.limit_scope,
       tokenizer: file.tokenizer,
       healthCheck: file.health_check,
+      traceContext: file.trace_context,
       models
     }
     providers.set(name, provider)

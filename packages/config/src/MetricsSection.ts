@@ -37,10 +37,13 @@ export const MetricsSection = Field.section(
       metrics.tenantLabel,
       "whether tenants are told apart by a label, which multiplies the series"
     ),
-    otlp: Field.optional(
+    otlp: Field.or(
       Field.section(
         {
-          endpoint: Field.required(Field.url, "the collector's address; /v1/metrics is added unless it ends so"),
+          endpoint: Field.optional(
+            Field.url,
+            "the collector's address; /v1/metrics is added unless it ends so; nothing is sent when absent"
+          ),
           interval: Field.or(Field.secondsFromOneMilli, metrics.otlp.interval / 1000, "time between two exports"),
           headers: Field.or(
             Schema.Record(
@@ -59,17 +62,19 @@ export const MetricsSection = Field.section(
         },
         "metrics go to an OpenTelemetry collector, by OTLP over HTTP"
       ),
-      "metrics go to an OpenTelemetry collector, by OTLP over HTTP; to none when absent"
+      {},
+      "metrics go to an OpenTelemetry collector, by OTLP over HTTP"
     ),
-    prometheus: Field.optional(
+    prometheus: Field.or(
       Field.section(
         {
-          port: Field.required(port, "where GET /metrics is answered; 0 takes any that is free"),
+          port: Field.optional(port, "where GET /metrics is answered; 0 takes any that is free; nowhere when absent"),
           host: Field.or(Field.name, metrics.prometheus.host, "the address that is listened at")
         },
         "a listener for Prometheus in this process"
       ),
-      "a listener for Prometheus in this process; none when absent"
+      {},
+      "a listener for Prometheus in this process"
     )
   },
   "what is measured, and where it goes"
@@ -81,10 +86,14 @@ export const MetricsSection = Field.section(
  * @since 0.1.0
  * @category constructors
  */
-export const toPlan = (section: typeof MetricsSection.Type): Plan.Metrics => ({
-  enabled: section.enabled,
-  maxSeries: section.max_series,
-  tenantLabel: section.tenant_label,
-  otlp: section.otlp,
-  prometheus: section.prometheus
-})
+export const toPlan = (section: typeof MetricsSection.Type): Plan.Metrics => {
+  const { endpoint, ...otlp } = section.otlp
+  const { host, port } = section.prometheus
+  return {
+    enabled: section.enabled,
+    maxSeries: section.max_series,
+    tenantLabel: section.tenant_label,
+    otlp: endpoint === undefined ? undefined : { endpoint, ...otlp },
+    prometheus: port === undefined ? undefined : { host, port }
+  }
+}

@@ -53,22 +53,35 @@ export const PoolFile = Schema.Struct({
   health_check: Field.or(
     Field.section(
       {
-        interval: Field.or(Field.seconds, pool.healthCheck.interval / 1000, "time between checks"),
+        interval: Field.or(
+          Field.seconds,
+          pool.healthCheck.interval / 1000,
+          "how long an instance is without traffic until it is asked, give or take 20 %"
+        ),
         failure_threshold: Field.or(
-          Field.measured("checks", Field.int(1)),
+          Field.measured("failures", Field.int(1)),
           pool.healthCheck.failureThreshold,
-          "failed checks in a row that put an instance out"
+          "failures in a row, of requests and checks, that put an instance out"
         ),
         recovery_time: Field.or(
           Field.seconds,
           pool.healthCheck.recoveryTime / 1000,
-          "until an instance that is out is checked again"
+          "until an instance that is out is asked again; doubles up to five times that"
         ),
-        active: Field.or(Field.flag, pool.healthCheck.active, "whether instances without traffic are asked"),
+        active: Field.or(
+          Field.flag,
+          pool.healthCheck.active,
+          "whether instances are asked that have no traffic or are out"
+        ),
         budget_per_hour: Field.or(
           Field.measured("checks per hour", Field.int(0)),
           pool.healthCheck.budgetPerHour,
-          "checks of instances without traffic, at most"
+          "requests that checks may make in any hour"
+        ),
+        max_cost_per_hour: Field.or(
+          Field.measured("USD per hour", Field.fromZero),
+          pool.healthCheck.maxCostPerHour,
+          "what checks may cost in any hour; without a price a check counts as a dear one"
         )
       },
       "health checks"

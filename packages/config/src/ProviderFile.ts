@@ -164,6 +164,11 @@ export const ProviderFile = Schema.Struct({
     Field.oneOf(["models", "ping", "none"]),
     "how a probe asks; as is usual for the kind when absent"
   ),
+  trace_context: Field.or(
+    Field.flag,
+    provider.traceContext,
+    "whether it is told, in a W3C traceparent header, which trace a request belongs to"
+  ),
   models: Field.or(
     Schema.Record(Field.keyed("ALIAS"), Model).annotate({ expected: "tables ([models.ALIAS])" }),
     {},

@@ -136,7 +136,7 @@ const isCredential = (path: Origin.Path): boolean => {
 
 /**
  * Whether the value at a path may be secret: a credential, `headers`, `query` and `proxy`, and anything below them, of
- * whatever type it is. The `name` and `weight` of a credential are not.
+ * whatever type it is; and the addresses of alert channels and of the usage store. The `name` and `weight` of a credential are not.
  *
  * @since 0.1.0
  * @category guards
@@ -144,6 +144,8 @@ const isCredential = (path: Origin.Path): boolean => {
 export const isSecret = (path: Origin.Path): boolean => {
   // How a provider is shown who asks is a word, not what it is shown.
   if (path.length === 4 && path[0] === "llms" && path[1] === "provider" && path[3] === "auth") return false
+  // Whoever knows the address of a channel can post there; that of a database holds its password.
+  if ((path[0] === "alerts" || path[0] === "usage") && path[path.length - 1] === "url") return true
   const keys = keysOf(path)
   const isNamed = (key: string | number): boolean =>
     typeof key === "string" &&

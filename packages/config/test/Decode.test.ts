@@ -58,7 +58,7 @@ it("unknown keys at every depth, with the nearest known ones", () => {
     'configs/global.toml:1:1 error rooting: unknown key; did you mean "routing" or "logging"?',
     'configs/global.toml:3:1 error shutdown.grace: unknown key; known: "shutdown_grace"',
     'configs/global.toml:4:1 error llms.pools: unknown key; known: "provider", "groups", "polling_pools", "wrappers"',
-    "configs/global.toml:7:1 error metrics.port: expected nothing: this table has no keys yet; found 1",
+    'configs/global.toml:7:1 error metrics.port: unknown key; known: "enabled", "max_series", "tenant_label", "otlp", "prometheus"',
     `${where}:1:1 error llms.groups.fast_group.colour: unknown key; known: "name", "description", "fallback_config", "echelon1", "echelon2", "echelon3", "echelon4", "echelon5", "echelon6", "echelon7", and 2 more`,
     `${where}:2:1 error llms.groups.fast_group.echelon_1: unknown key; did you mean "echelon1" or "echelon2" or "echelon3"?`,
     `${where}:6:1 error llms.groups.fast_group.echelon1.timeot: unknown key; did you mean "timeout"?`,

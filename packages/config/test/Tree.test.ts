@@ -78,7 +78,9 @@ it("a value is secret where a credential stands, whatever is written there", () 
     ["token"],
     ["key"],
     [...provider, "headers", 0],
-    [...provider, "api_key", 0]
+    [...provider, "api_key", 0],
+    ["alerts", "channels", "x", "url"],
+    ["usage", "url"]
   ]
   for (const path of secret) expect([path, Tree.isSecret(path)]).toEqual([path, true])
   const open: ReadonlyArray<Origin.Path> = [
@@ -90,7 +92,8 @@ it("a value is secret where a credential stands, whatever is written there", () 
     ["models", "headers", "model"],
     ["models", "my-secret", "capabilities", 0],
     ["rate_limiting", "token_bucket", "bucket_size"],
-    ["max_tokens"]
+    ["max_tokens"],
+    ["alerts", "channels", "x", "host"]
   ]
   for (const path of open) expect([path, Tree.isSecret(path)]).toEqual([path, false])
 })

@@ -40,6 +40,11 @@ export class Interpreter extends Context.Service<
     readonly plan: Effect.Effect<Plan.Root>
     /** Lets new requests use another plan. */
     readonly swap: (root: Plan.Root) => Effect.Effect<void>
+    /**
+     * Admits nobody any more and waits for what runs, as closing the Layer does; done when all has ended and everybody who
+     * listens has heard of it. What stands above and tells of requests runs it before it closes.
+     */
+    readonly shutdown: Effect.Effect<void>
     /** What is known between requests. */
     readonly registry: StateRegistry.StateRegistry
   }
@@ -81,20 +86,26 @@ const makeInterpreter = Effect.fnUntraced(function* (first: Plan.Root) {
     if (previous !== undefined) yield* Scope.close(previous, Exit.void)
   }, Semaphore.makeUnsafe(1).withPermit)
   yield* swap(first)
-  // Must be added after all that requests live on, so that it runs before that closes.
-  yield* Effect.addFinalizer(() =>
-    Effect.gen(function* () {
-      registry.startDraining()
-      yield* Effect.timeoutOption(registry.lifecycle.idle, Duration.millis(plan.shutdownGrace))
-      registry.endAll(() => ({ _tag: "Failed", error: shuttingDown() }))
-    })
+  const shutdown = yield* Effect.cached(
+    Effect.uninterruptible(
+      Effect.gen(function* () {
+        registry.startDraining()
+        yield* Effect.timeoutOption(registry.lifecycle.idle, Duration.millis(plan.shutdownGrace))
+        registry.endAll(() => ({ _tag: "Failed", error: shuttingDown() }))
+        // The last to end may be within its end still.
+        yield* Effect.yieldNow
+      })
+    )
   )
+  // Must be added after all that requests live on, so that it runs before that closes.
+  yield* Effect.addFinalizer(() => shutdown)
   return Interpreter.of({
     current: Effect.suspend(() =>
       registry.lifecycle.phase === "open" ? RcMap.get(generations, latest) : Effect.fail(shuttingDown())
     ),
     plan: Effect.sync(() => plan),
     swap,
+    shutdown,
     registry
   })
 })

@@ -17,6 +17,7 @@ import { dual } from "effect/Function"
 import type * as Pull from "effect/Pull"
 import * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import * as Tracer from "effect/Tracer"
 import * as Attempt from "./Attempt.ts"
 import * as Capability from "./Capability.ts"
 import * as LlmEmbedding from "./LlmEmbedding.ts"
@@ -128,7 +129,8 @@ export const make = (options: Options): Llm => {
         model,
         echelon: request.echelon,
         now: clock.currentTimeMillisUnsafe(),
-        provider
+        provider,
+        request
       })
       attempt.traceparent = entry.traceparent
       attempt.onSettle((outcome) => {
@@ -143,14 +145,15 @@ export const make = (options: Options): Llm => {
         if (entry.cost !== undefined) request.budget.spend(entry.cost)
         entry.watch?.ended(entry)
       })
-      const seal = new Seal(id, request, attempt, clock, () => {
+      const seal = new Seal(id, request, attempt, clock, entry, () => {
         if (entry.firstOutputAt !== undefined) return
         entry.firstOutputAt = clock.currentTimeMillisUnsafe()
         entry.watch?.output(entry)
       })
+      const opened = options.open(request, attempt, (field) => entry.dropped.push(field))
       return Effect.mapError(
         Effect.flatMap(
-          options.open(request, attempt, (field) => entry.dropped.push(field)),
+          entry.span === undefined ? opened : Effect.provideService(opened, Tracer.ParentSpan, entry.span),
           (source) => seal.commit(source)
         ),
         (error) => seal.name(error)
@@ -193,6 +196,7 @@ class Seal {
   private readonly request: LlmRequest.LlmRequest
   private readonly attempt: Attempt.Attempt
   private readonly clock: Clock.Clock
+  private readonly entry: Route.Open
   private readonly onOutput: () => void
   private delivered: Array<string> = []
   private hasOutput = false
@@ -206,12 +210,14 @@ class Seal {
     request: LlmRequest.LlmRequest,
     attempt: Attempt.Attempt,
     clock: Clock.Clock,
+    entry: Route.Open,
     onOutput: () => void
   ) {
     this.id = id
     this.request = request
     this.attempt = attempt
     this.clock = clock
+    this.entry = entry
     this.onOutput = onOutput
   }
 
@@ -258,6 +264,7 @@ class Seal {
    */
   private take(batch: ReadonlyArray<Part.Part>): ReadonlyArray<Part.Part> {
     this.attempt.touch()
+    this.entry.onParts?.(batch)
     for (let i = 0; i < batch.length; i++) {
       const part = batch[i] as Part.Part
       const failure = failureIn(part) ?? this.misplaced(part)
@@ -265,7 +272,14 @@ class Seal {
         this.pending = failure
         return batch.slice(0, i)
       }
-      if (part.type === "finish") return i === batch.length - 1 ? batch : batch.slice(0, i + 1)
+      if (part.type === "finish") {
+        this.entry.finishReason = part.reason
+        return i === batch.length - 1 ? batch : batch.slice(0, i + 1)
+      }
+      if (part.type === "response-metadata") {
+        this.entry.responseId ??= part.id
+        this.entry.responseModel ??= part.modelId
+      }
       if (!this.hasOutput && Part.isOutput(part)) {
         this.hasOutput = true
         this.onOutput()

@@ -66,6 +66,8 @@ export interface Observation {
   readonly reason: Reason.ReasonTag | undefined
   /** The reply's last error, when it failed. It may hold delivered text: never print it whole. */
   readonly error: LlmError.LlmError | undefined
+  /** The W3C trace that it belongs to, when it is traced. Set by who traces, at the start. */
+  traceId?: string | undefined
   /** Every attempt so far. */
   readonly attempts: ReadonlyArray<Route.Open>
 }
@@ -88,9 +90,17 @@ export type Operation = "chat" | "embeddings"
  * @category models
  */
 export interface Observer {
-  /** A request begins. The context is that of its fiber. */
-  readonly onStart?: ((observation: Observation, context: Context.Context<never>) => void) | undefined
-  readonly onAttemptStart?: ((observation: Observation, attempt: Route.Open) => void) | undefined
+  /**
+   * A request begins. The context is that of its fiber. The request is what was asked, prompt and all: it is for those
+   * who may show content, and never to be kept beyond the end.
+   */
+  readonly onStart?:
+    | ((observation: Observation, context: Context.Context<never>, request: LlmRequest.LlmRequest) => void)
+    | undefined
+  /** The request is the one that this instance is sent, where it is sent one. */
+  readonly onAttemptStart?:
+    | ((observation: Observation, attempt: Route.Open, request: LlmRequest.LlmRequest | undefined) => void)
+    | undefined
   readonly onFirstOutput?: ((observation: Observation, attempt: Route.Open) => void) | undefined
   readonly onAttemptEnd?: ((observation: Observation, attempt: Route.Open) => void) | undefined
   /** A request has ended: completed, failed or cancelled. It is called once for each that began. */

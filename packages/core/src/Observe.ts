@@ -111,6 +111,7 @@ export class Live implements Observation.Observation, Route.Watch {
   outcome: Observation.Outcome = "open"
   reason: Observation.Observation["reason"] = undefined
   error: LlmError.LlmError | undefined = undefined
+  traceId: string | undefined = undefined
   readonly attempts: Array<Route.Open> = []
   private readonly all: Observers
   private readonly clock: Clock.Clock
@@ -145,8 +146,8 @@ export class Live implements Observation.Observation, Route.Watch {
     if (kind === "group") this.group ??= name
   }
 
-  begin(context: Context.Context<never>): void {
-    for (const { onStart } of this.all.observers) onStart?.(this, context)
+  begin(context: Context.Context<never>, request: LlmRequest.LlmRequest): void {
+    for (const { onStart } of this.all.observers) onStart?.(this, context, request)
   }
 
   /** Adds the time that was spent in a queue since. */
@@ -158,9 +159,9 @@ export class Live implements Observation.Observation, Route.Watch {
     return this.clock.currentTimeMillisUnsafe()
   }
 
-  readonly began = (entry: Route.Open): void => {
+  readonly began = (entry: Route.Open, request?: LlmRequest.LlmRequest): void => {
     this.attempts.push(entry)
-    for (const { onAttemptStart } of this.all.observers) onAttemptStart?.(this, entry)
+    for (const { onAttemptStart } of this.all.observers) onAttemptStart?.(this, entry, request)
   }
 
   readonly output = (entry: Route.Open): void => {
@@ -230,7 +231,7 @@ export const make = (self: Llm.Llm, all: Observers, options: Options): Llm.Llm =
       }
       const live = new Live(all, options, request, fiber.getRef(Clock.Clock), chance(fiber.getRef(Random.Random)))
       request.recorder.watch(live)
-      live.begin(fiber.context as Context.Context<never>)
+      live.begin(fiber.context as Context.Context<never>, request)
       if (refused !== undefined) {
         live.end(refused)
         return Effect.fail(refused)
@@ -255,7 +256,7 @@ export const refused = (
     if (!all.isIdle() && request.observation === undefined) {
       const target = { kind: "router", name: "router" } as const
       const live = new Live(all, { target }, request, fiber.getRef(Clock.Clock), chance(fiber.getRef(Random.Random)))
-      live.begin(fiber.context as Context.Context<never>)
+      live.begin(fiber.context as Context.Context<never>, request)
       live.end(error)
     }
     return Effect.fail(error)

@@ -7,6 +7,7 @@
  * @since 0.1.0
  */
 import type * as Redacted from "effect/Redacted"
+import type * as AlertSettings from "./AlertSettings.ts"
 import type * as Capability from "./Capability.ts"
 import type * as Clocks from "./Clocks.ts"
 import type * as LlmRequest from "./LlmRequest.ts"
@@ -51,6 +52,8 @@ export interface Provider {
   readonly limitScope: "model" | "credential" | "provider"
   readonly tokenizer: Tokenizer
   readonly healthCheck: "models" | "ping" | "none" | undefined
+  /** Whether it is told of the trace that a request belongs to. */
+  readonly traceContext: boolean
   readonly models: Readonly<Record<string, Model>>
 }
 
@@ -305,7 +308,10 @@ export interface Pool {
     readonly failureThreshold: number
     readonly recoveryTime: number
     readonly active: boolean
+    /** Requests. */
     readonly budgetPerHour: number
+    /** USD. */
+    readonly maxCostPerHour: number
   }
   readonly retryBudget: { readonly ratio: number; readonly minPerSecond: number }
   readonly rateLimit:
@@ -348,6 +354,165 @@ export interface Wrapper {
 export type Plan = Instance | Echelon | TaskGroup | Pool | Wrapper
 
 /**
+ * What is measured and where it goes. Times are milliseconds.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Metrics {
+  readonly enabled: boolean
+  /** Sets of labels that a metric keeps apart. */
+  readonly maxSeries: number
+  readonly tenantLabel: boolean
+  /** Where an OpenTelemetry collector is told; nowhere when undefined. */
+  readonly otlp:
+    | {
+        readonly endpoint: string
+        readonly interval: number
+        readonly headers: Readonly<Record<string, Redacted.Redacted>>
+        readonly encoding: "protobuf" | "json"
+        readonly temporality: "cumulative" | "delta"
+      }
+    | undefined
+  /** Where Prometheus may ask; nowhere when undefined. */
+  readonly prometheus: { readonly host: string; readonly port: number } | undefined
+}
+
+/**
+ * What is traced and where it goes. Times are milliseconds.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Tracing {
+  readonly enabled: boolean
+  /** The share of requests that are traced, of those that belong to no trace yet. */
+  readonly sampleRatio: number
+  /** Whether prompts and answers are shown. */
+  readonly content: boolean
+  /** Where an OpenTelemetry collector is told; where the program's own `Tracer` says when undefined. */
+  readonly otlp:
+    | {
+        readonly endpoint: string
+        readonly interval: number
+        readonly headers: Readonly<Record<string, Redacted.Redacted>>
+        readonly encoding: "protobuf" | "json"
+      }
+    | undefined
+}
+
+/**
+ * What may be spent by a tenant, a wrapper or a pool in a period.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface SpendBudget {
+  readonly scope: "tenant" | "wrapper" | "pool"
+  /** Whose it is; `"*"` gives one to each that has none of its own in that scope and period. */
+  readonly name: string
+  readonly period: "day" | "month"
+  /** USD. */
+  readonly limit: number
+  /** What becomes of requests that may reach an instance without a price. */
+  readonly unpriced: "allow" | "refuse"
+}
+
+/**
+ * How usage is accounted for, and what may be spent. Times are milliseconds.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Accounting {
+  readonly enabled: boolean
+  readonly store: "memory" | "sqlite" | "postgres"
+  /** The file of the `sqlite` store; relative to the working directory. */
+  readonly path: string
+  /** The address of the `postgres` store, which may hold a password. */
+  readonly url: Redacted.Redacted | undefined
+  readonly flushInterval: number
+  /** Requests after which a batch is written before the interval is over. */
+  readonly batchSize: number
+  readonly retentionDays: number
+  /** `UTC`, an offset such as `+02:00`, or a name such as `Europe/Berlin`. */
+  readonly timeZone: string
+  /** Tenants that are told apart in a month; all others are counted as one. */
+  readonly maxTenants: number
+  readonly budgets: ReadonlyArray<SpendBudget>
+}
+
+/**
+ * What is logged of requests and changes, and where their routes are recorded.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Logging {
+  /** One line for each request that ends. */
+  readonly requests: boolean
+  /** One line for each change of a breaker, a cooldown, an instance's health and the like. */
+  readonly stateChanges: boolean
+  /** Lines below it are not written. */
+  readonly level: LogLevel
+  /** How lines are written where nobody else gave a logger. */
+  readonly format: LogFormat
+  /** The share of completed requests that is logged; failed and cancelled ones always are. */
+  readonly sampleRatio: number
+  /** Lines a minute about the same thing; further ones are counted. */
+  readonly maxPerMinute: number
+  /** The file that routes are appended to; none when undefined. */
+  readonly routes: RouteRecording | undefined
+}
+
+/**
+ * How much a line matters.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type LogLevel = (typeof logLevels)[number]
+
+/**
+ * Every level, the least first; `none` lets no line through.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const logLevels = ["debug", "info", "warn", "error", "none"] as const
+
+/**
+ * How lines are written.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type LogFormat = (typeof logFormats)[number]
+
+/**
+ * Every way to write lines: for a person, as JSON, or as `key=value`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const logFormats = ["pretty", "json", "logfmt"] as const
+
+/**
+ * The file that routes are appended to.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface RouteRecording {
+  /** Relative to the working directory. */
+  readonly file: string
+  /** The file is set aside, as `FILE.1`, before it grows beyond this. */
+  readonly maxBytes: number
+  /** Files that are kept aside. */
+  readonly keep: number
+}
+
+/**
  * Everything a configuration describes, by name.
  *
  * @since 0.1.0
@@ -369,4 +534,9 @@ export interface Root {
   readonly shutdownGrace: number
   /** Whether changed files are read again, and how long they must lie still before. */
   readonly reload: { readonly watch: boolean; readonly debounce: number }
+  readonly metrics: Metrics
+  readonly tracing: Tracing
+  readonly usage: Accounting
+  readonly logging: Logging
+  readonly alerts: AlertSettings.Settings
 }

@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import type * as Redacted from "effect/Redacted"
+import * as AlertSettings from "./AlertSettings.ts"
 import * as Clocks from "./Clocks.ts"
 import type * as Plan from "./Plan.ts"
 
@@ -25,6 +26,7 @@ export const defaults = {
     maxEventBytes: 4 * 1024 * 1024,
     maxCooldown: 3_600_000,
     limitScope: "model",
+    traceContext: false,
     tokenizer: "estimate"
   },
   echelon: { maxRetries: 2, rotation: "round_robin", upstream: "as_asked" },
@@ -50,7 +52,14 @@ export const defaults = {
   pool: {
     rotation: "round_robin",
     fallback: { strategy: "instance_rotation", maxInstanceAttempts: 2, maxEjected: 1 },
-    healthCheck: { interval: 30_000, failureThreshold: 3, recoveryTime: 60_000, active: true, budgetPerHour: 60 },
+    healthCheck: {
+      interval: 30_000,
+      failureThreshold: 3,
+      recoveryTime: 60_000,
+      active: true,
+      budgetPerHour: 60,
+      maxCostPerHour: 0.1
+    },
     retryBudget: { ratio: 0.2, minPerSecond: 10 },
     sticky: { loadBound: 1.25, ttl: 600_000 },
     slowStart: { duration: 30_000, minShare: 0.1 },
@@ -58,7 +67,41 @@ export const defaults = {
   },
   wrapper: { queueSize: 0 },
   shutdownGrace: 30_000,
-  reload: { watch: true, debounce: 200 }
+  reload: { watch: true, debounce: 200 },
+  metrics: {
+    enabled: true,
+    maxSeries: 1_000,
+    tenantLabel: false,
+    otlp: { interval: 60_000, encoding: "protobuf", temporality: "cumulative" },
+    prometheus: { host: "127.0.0.1" }
+  },
+  tracing: {
+    enabled: true,
+    sampleRatio: 1,
+    content: false,
+    // Written in a fifth of the time.
+    otlp: { interval: 5_000, encoding: "json" }
+  },
+  logging: {
+    requests: true,
+    stateChanges: true,
+    level: "info",
+    format: "pretty",
+    sampleRatio: 1,
+    maxPerMinute: 10,
+    routes: { maxBytes: 64 * 1024 * 1024, keep: 1 }
+  },
+  usage: {
+    enabled: true,
+    store: "memory",
+    path: "echelon-usage.sqlite",
+    flushInterval: 1_000,
+    batchSize: 10_000,
+    retentionDays: 400,
+    timeZone: "UTC",
+    maxTenants: 10_000,
+    unpriced: "allow"
+  }
 } as const
 
 /**
@@ -111,6 +154,35 @@ export const model = (options: Pick<Plan.Model, "model"> & Partial<Plan.Model>):
   prices: undefined,
   weight: 1,
   limits: noLimits,
+  ...options
+})
+
+/**
+ * What is measured, of which little is said.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const metrics = (options: Partial<Plan.Metrics> = {}): Plan.Metrics => ({
+  enabled: defaults.metrics.enabled,
+  maxSeries: defaults.metrics.maxSeries,
+  tenantLabel: defaults.metrics.tenantLabel,
+  otlp: undefined,
+  prometheus: undefined,
+  ...options
+})
+
+/**
+ * What is traced, of which little is said.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const tracing = (options: Partial<Plan.Tracing> = {}): Plan.Tracing => ({
+  enabled: defaults.tracing.enabled,
+  sampleRatio: defaults.tracing.sampleRatio,
+  content: defaults.tracing.content,
+  otlp: undefined,
   ...options
 })
 
@@ -226,6 +298,29 @@ export const wrapper = (
   ...options
 })
 
+/**
+ * How usage is accounted for, of which little is said.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const usage = (options: Partial<Plan.Accounting> = {}): Plan.Accounting => {
+  const { unpriced: _, ...stated } = defaults.usage
+  return { ...stated, url: undefined, budgets: [], ...options }
+}
+
+/**
+ * What is logged, of which little is said.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const logging = (options: Partial<Plan.Logging> = {}): Plan.Logging => ({
+  ...defaults.logging,
+  routes: undefined,
+  ...options
+})
+
 const byName = <A extends { readonly name: string }>(items: ReadonlyArray<A>): Readonly<Record<string, A>> =>
   Object.assign(Object.create(null), Object.fromEntries(items.map((item) => [item.name, item])))
 
@@ -265,5 +360,10 @@ export const root = (parts: {
   wrappers: byName(parts.wrappers ?? []),
   routing: { defaultWrapper: undefined, defaultPool: undefined, defaultProvider: undefined, ...parts.routing },
   shutdownGrace: defaults.shutdownGrace,
-  reload: defaults.reload
+  reload: defaults.reload,
+  metrics: metrics(),
+  tracing: tracing(),
+  usage: usage(),
+  logging: logging(),
+  alerts: AlertSettings.defaults
 })

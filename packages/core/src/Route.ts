@@ -4,6 +4,9 @@
  *
  * @since 0.1.0
  */
+import type * as Tracer from "effect/Tracer"
+import type * as LlmRequest from "./LlmRequest.ts"
+import type * as Part from "./Part.ts"
 import type * as Reason from "./Reason.ts"
 import type * as Usage from "./Usage.ts"
 
@@ -68,6 +71,9 @@ export type Route = ReadonlyArray<Entry>
 export interface Provider {
   readonly name: string
   readonly kind: string
+  /** The host and the port that are asked, where there is one address. */
+  readonly address?: string | undefined
+  readonly port?: number | undefined
 }
 
 /**
@@ -78,7 +84,8 @@ export interface Provider {
  * @category models
  */
 export interface Watch {
-  readonly began: (entry: Open) => void
+  /** The request is the one that is sent; no listener may keep it beyond the attempt. */
+  readonly began: (entry: Open, request?: LlmRequest.LlmRequest) => void
   readonly output: (entry: Open) => void
   readonly ended: (entry: Open) => void
 }
@@ -102,6 +109,15 @@ export interface Open {
   readonly watch: Watch | undefined
   /** The W3C `traceparent` of what is done for it. */
   traceparent: string | undefined
+  /** The span of what is done for it: the parent of the spans of whoever is asked. */
+  span?: Tracer.AnySpan | undefined
+  /** Hears the parts as they come. Only who may see content sets it. */
+  onParts?: ((parts: ReadonlyArray<Part.Part>) => void) | undefined
+  /** Why the answer ended, when it did. */
+  finishReason?: Part.FinishReason | undefined
+  /** What the provider calls the answer, and the model that gave it. */
+  responseId?: string | undefined
+  responseModel?: string | undefined
   outcome: Outcome
   reason: Reason.ReasonTag | undefined
   firstOutputAt: number | undefined
@@ -127,6 +143,8 @@ export interface Recorder {
     readonly echelon: string | undefined
     readonly now: number
     readonly provider?: Provider | undefined
+    /** For those who watch. */
+    readonly request?: LlmRequest.LlmRequest | undefined
   }) => Open
   /** Tells somebody of every attempt from now on. */
   readonly watch: (watch: Watch) => void
@@ -148,7 +166,7 @@ export const makeRecorder = (): Recorder => {
     watch: (watch) => {
       watching = watch
     },
-    begin: ({ echelon, instance, kind = "call", model, now, provider }) => {
+    begin: ({ echelon, instance, kind = "call", model, now, provider, request }) => {
       const entry: Open = {
         kind,
         instance,
@@ -158,6 +176,11 @@ export const makeRecorder = (): Recorder => {
         provider,
         watch: watching,
         traceparent: undefined,
+        span: undefined,
+        onParts: undefined,
+        finishReason: undefined,
+        responseId: undefined,
+        responseModel: undefined,
         outcome: "open",
         reason: undefined,
         firstOutputAt: undefined,
@@ -167,7 +190,7 @@ export const makeRecorder = (): Recorder => {
         dropped: []
       }
       entries.push(entry)
-      watching?.began(entry)
+      watching?.began(entry, request)
       return entry
     },
     snapshot: (now) =>

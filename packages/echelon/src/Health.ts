@@ -1,32 +1,27 @@
 /**
- * Asks instances whether they work.
+ * How instances do, for programs that want to ask once: `HealthChecker` of the core in two lines.
  *
  * @since 0.1.0
  */
 import { Interpreter, type LlmError } from "@echelon/core"
-import * as Clock from "effect/Clock"
-import * as Duration from "effect/Duration"
+import * as HealthChecker from "@echelon/core/HealthChecker"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 
 /**
- * What a probe found. `latency` is milliseconds, `lastChecked` milliseconds since the epoch.
+ * How an instance does, and why. Times are milliseconds, since the epoch but for `latency`.
  *
  * @since 0.1.0
  * @category models
  */
-export interface Status {
-  readonly status: "healthy" | "unhealthy"
-  readonly message: string
-  readonly lastChecked: number
-  readonly latency: number | undefined
-}
-
-/** A probe that takes longer than this has failed. */
-const patience = Duration.seconds(10)
+export type Status = HealthChecker.HealthStatus
 
 /**
- * Probes every enabled instance, as cheaply as its provider allows (a list of models, or one token), eight at a
- * time.
+ * Asks every enabled instance now, as cheaply as its provider allows (for a list of models, or a short question), eight
+ * at a time.
+ *
+ * **Details** It counts against the budget of each pool's `[health_check]`. Who is not asked, because that is spent or
+ * `health_check = "none"`, is shown as last known, and the message says so.
  *
  * **Errors** `NoCapacity` once shutting down has begun.
  *
@@ -39,37 +34,14 @@ export const check: Effect.Effect<
   Interpreter.Interpreter
 > = Effect.scoped(
   Effect.gen(function* () {
-    const interpreter = yield* Interpreter.Interpreter
-    const { instance, root } = yield* interpreter.current
-    const probe = (name: string): Effect.Effect<Status> =>
-      Effect.flatMap(Clock.currentTimeMillis, (lastChecked) =>
-        instance(name).pipe(
-          Effect.flatMap((built) => built.probe),
-          Effect.timeoutOption(patience),
-          Effect.match({
-            onFailure: (error): Status => ({
-              status: "unhealthy",
-              message: error.message,
-              lastChecked,
-              latency: undefined
-            }),
-            onSuccess: (latency): Status =>
-              latency._tag === "None"
-                ? {
-                    status: "unhealthy",
-                    message: `no answer within ${Duration.format(patience)}`,
-                    lastChecked,
-                    latency: undefined
-                  }
-                : { status: "healthy", message: "answers", lastChecked, latency: Duration.toMillis(latency.value) }
-          })
-        )
-      )
-    const found = yield* Effect.forEach(
-      Object.keys(root.instances),
-      (name) => Effect.map(probe(name), (status) => [name, status] as const),
-      { concurrency: 8 }
-    )
-    return Object.fromEntries(found)
+    const { current } = yield* Interpreter.Interpreter
+    yield* current
+    const known = yield* Effect.serviceOption(HealthChecker.HealthChecker)
+    const checkAll = Effect.flatMap(HealthChecker.HealthChecker, (one) => one.checkAll())
+    return yield* Option.match(known, {
+      // For as long as it takes.
+      onNone: () => Effect.provide(checkAll, HealthChecker.HealthChecker.layer),
+      onSome: (one) => one.checkAll()
+    })
   })
 )

@@ -4,12 +4,15 @@
  * @since 0.1.0
  */
 import { type ConfigError, ConfigManagement, Origin, Problem } from "@echelon/config"
-import { Interpreter, Orchestrator } from "@echelon/core"
+import { Alerting, Interpreter, Metrics, Orchestrator, Tracing } from "@echelon/core"
+import { AlertChannels } from "@echelon/operations"
 import { Providers, TokenSource } from "@echelon/providers"
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as NodePath from "@effect/platform-node/NodePath"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import * as MetricsExport from "./MetricsExport.ts"
+import * as TracingExport from "./TracingExport.ts"
 
 /**
  * Options of `layer` and `runtime`.
@@ -36,7 +39,13 @@ export interface Options {
  * @since 0.1.0
  * @category models
  */
-export type Services = Orchestrator.Services | Interpreter.Interpreter | ConfigManagement.ConfigManagement
+export type Services =
+  | Orchestrator.Services
+  | Interpreter.Interpreter
+  | ConfigManagement.ConfigManagement
+  | Alerting.AlertingService
+  | Metrics.MetricsCollector
+  | TracingExport.TracingExport
 
 /**
  * The services over a folder of configuration and the real providers.
@@ -86,13 +95,34 @@ export const layer = (options: Options): Layer.Layer<Services, ConfigError.Confi
       if (options.watch ?? reload.watch) yield* Effect.forkScoped(management.watch(tell))
     })
   )
-  return Layer.mergeAll(Orchestrator.layer, following).pipe(
+  return ending.pipe(
+    Layer.provideMerge(Layer.mergeAll(following, watching)),
+    Layer.provideMerge(Metrics.MetricsCollector.layer),
+    Layer.provideMerge(Orchestrator.layer),
     Layer.provideMerge(interpreter),
+    // What is told last is told by what closes last: the exporters stand below all that they tell of.
+    Layer.provideMerge(keeping),
     Layer.provideMerge(config),
     Layer.provide(Providers.layer),
     Layer.provide(options.tokens === undefined ? Layer.empty : TokenSource.layer(options.tokens))
   )
 }
+
+/** Ends the requests first, while everybody who tells of them still listens. */
+const ending = Layer.effectDiscard(
+  Effect.flatMap(Interpreter.Interpreter, ({ shutdown }) => Effect.addFinalizer(() => shutdown))
+)
+
+/** All that listens to requests and to changes. */
+const watching = Layer.mergeAll(
+  Alerting.AlertingService.layer.pipe(Layer.provide(AlertChannels.layer)),
+  MetricsExport.layer,
+  Tracing.layer,
+  TracingExport.TracingExport.layerFollowing
+)
+
+/** What holds and sends what was heard. It outlives the requests, so that a shutdown loses nothing. */
+const keeping = TracingExport.TracingExport.layer
 
 /** At most so many changes are named in one line. */
 const named = 5

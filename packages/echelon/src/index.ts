@@ -6,6 +6,7 @@
  */
 export { ConfigError, ConfigManagement } from "@echelon/config"
 export {
+  Alerting,
   Control,
   Interpreter,
   Llm,
@@ -13,6 +14,9 @@ export {
   LlmError,
   LlmReply,
   LlmRequest,
+  MetricNames,
+  Metrics,
+  MetricsSnapshot,
   Orchestrator,
   Part,
   Plan,
@@ -23,6 +27,7 @@ export {
   StateChange,
   TaskGroup,
   TaskGroupManager,
+  Tracing,
   Usage,
   Wrapper,
   WrapperManager
@@ -33,5 +38,7 @@ export * as AiSdkRequest from "./AiSdkRequest.ts"
 export * as AiSdkSpec from "./AiSdkSpec.ts"
 export * as Echelon from "./Echelon.ts"
 export * as Health from "./Health.ts"
+export * as MetricsExport from "./MetricsExport.ts"
 export * as OpenedReply from "./OpenedReply.ts"
 export * as Runtime from "./Runtime.ts"
+export * as TracingExport from "./TracingExport.ts"

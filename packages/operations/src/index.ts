@@ -3,4 +3,11 @@
  *
  * @since 0.1.0
  */
-export {}
+export * as AlertChannels from "./AlertChannels.ts"
+export * as AlertDingTalk from "./AlertDingTalk.ts"
+export * as AlertEmail from "./AlertEmail.ts"
+export * as AlertFeishu from "./AlertFeishu.ts"
+export * as AlertPost from "./AlertPost.ts"
+export * as AlertSlack from "./AlertSlack.ts"
+export * as AlertWebhook from "./AlertWebhook.ts"
+export * as PrometheusListener from "./PrometheusListener.ts"
