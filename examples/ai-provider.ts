@@ -7,7 +7,7 @@ import * as Upstreams from "./upstreams.ts"
 
 const upstreams = await Upstreams.start()
 const config = fileURLToPath(new URL("../configs", import.meta.url))
-const runtime = await Echelon.runtime({ config, env: "embedded", variables: upstreams.variables })
+const runtime = await Echelon.runtime({ config, env: "embedded", variables: upstreams.variables, logging: false })
 
 const echelon = AiSdk.provider(runtime)
 const model = echelon("fast_pool")

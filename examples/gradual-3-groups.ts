@@ -7,7 +7,7 @@ const upstreams = await Upstreams.start()
 
 // What is new: who answers, in which order, with which limits and clocks, stands in configs.
 const config = fileURLToPath(new URL("../configs", import.meta.url))
-const runtime = await Echelon.runtime({ config, env: "embedded", variables: upstreams.variables })
+const runtime = await Echelon.runtime({ config, env: "embedded", variables: upstreams.variables, logging: false })
 
 // What the rest of the program calls, and always has.
 const ask = async (prompt: string): Promise<string> => {

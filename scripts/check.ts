@@ -19,6 +19,7 @@ const steps: ReadonlyArray<Step> = [
   { name: "reference", command: ["node", "scripts/reference.ts", "--check"] },
   { name: "metrics reference", command: ["node", "scripts/metrics-reference.ts", "--check"] },
   { name: "alerts reference", command: ["node", "scripts/alerts-reference.ts", "--check"] },
+  { name: "log fields", command: ["node", "scripts/log-fields.ts", "--check"] },
   { name: "protocols", command: ["node", "scripts/protocol-table.ts", "--check"] },
   { name: "surface", command: ["node", "scripts/public-surface.ts"] }
 ]

@@ -3,7 +3,11 @@
  *
  * @since 0.1.0
  */
-import { LlmError, type LlmReply, type LlmRequest, Orchestrator, type Route } from "@echelon/core"
+import * as LlmError from "@echelon/core/LlmError"
+import type * as LlmReply from "@echelon/core/LlmReply"
+import type * as LlmRequest from "@echelon/core/LlmRequest"
+import * as Orchestrator from "@echelon/core/Orchestrator"
+import type * as Route from "@echelon/core/Route"
 import * as Effect from "effect/Effect"
 import * as Stream from "effect/Stream"
 import * as Environment from "./Environment.ts"
@@ -87,7 +91,9 @@ export const tellFailure = Effect.fnUntraced(function* (
     if (LlmError.isLlmError(error)) {
       if (error.route !== undefined && error.route.length > 0) yield* tellRoute(error.route)
       if (error.retryAt !== undefined)
-        yield* output.diagnose(`an instance comes back at ${new Date(error.retryAt).toISOString()}`)
+        yield* output.diagnose(
+          `${error.reason._tag === "BudgetExhausted" ? "the budget resets" : "an instance comes back"} at ${new Date(error.retryAt).toISOString()}`
+        )
     }
   }
   return yield* new Failure.Failure({ exitCode: 1 })

@@ -3,7 +3,10 @@
  *
  * @since 0.1.0
  */
-import type { LlmError, Route } from "@echelon/core"
+import type * as LlmError from "@echelon/core/LlmError"
+import type * as Route from "@echelon/core/Route"
+import * as Columns from "./Columns.ts"
+import type * as TopRates from "./TopRates.ts"
 
 /**
  * One instance's share.
@@ -34,6 +37,9 @@ export interface Tally {
   readonly rows: Readonly<Record<string, Row>>
   /** Milliseconds from asking to the whole answer, of the answered. */
   readonly times: ReadonlyArray<number>
+  /** Alerts that fired, and that resolved. */
+  readonly fired: number
+  readonly resolved: number
 }
 
 /**
@@ -42,7 +48,26 @@ export interface Tally {
  * @since 0.1.0
  * @category constructors
  */
-export const empty: Tally = { asked: 0, answered: 0, errors: [], attempts: 0, failovers: {}, rows: {}, times: [] }
+export const empty: Tally = {
+  asked: 0,
+  answered: 0,
+  errors: [],
+  attempts: 0,
+  failovers: {},
+  rows: {},
+  times: [],
+  fired: 0,
+  resolved: 0
+}
+
+/**
+ * Books an alert.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const alerted = (tally: Tally, what: "Fired" | "Resolved"): Tally =>
+  what === "Fired" ? { ...tally, fired: tally.fired + 1 } : { ...tally, resolved: tally.resolved + 1 }
 
 /**
  * Books one request that has ended.
@@ -66,6 +91,7 @@ export const record = (
     }
   }
   return {
+    ...tally,
     asked: tally.asked + 1,
     answered: tally.answered + (ended.error === undefined ? 1 : 0),
     errors: ended.error === undefined ? tally.errors : [...tally.errors, ended.error],
@@ -93,13 +119,16 @@ export const percentile = (times: ReadonlyArray<number>, p: number): number | un
  * @since 0.1.0
  * @category getters
  */
-export const summary = (tally: Tally) => ({
+export const summary = (tally: Tally, rates: Pick<TopRates.Rates, "providers" | "cost">) => ({
   asked: tally.asked,
   answered: tally.answered,
   attempts: tally.attempts,
   failovers: tally.failovers,
   p50Ms: percentile(tally.times, 0.5) ?? null,
   p99Ms: percentile(tally.times, 0.99) ?? null,
+  alerts: { fired: tally.fired, resolved: tally.resolved },
+  costUsd: rates.cost,
+  providers: rates.providers.map(({ cost, ...rest }) => ({ ...rest, costUsd: cost ?? null })),
   errors: tally.errors
 })
 
@@ -109,8 +138,11 @@ export const summary = (tally: Tally) => ({
  * @since 0.1.0
  * @category getters
  */
-export const summaryLines = (tally: Tally): ReadonlyArray<string> => {
-  const { answered, asked, attempts, failovers, p50Ms, p99Ms } = summary(tally)
+export const summaryLines = (
+  tally: Tally,
+  rates: Pick<TopRates.Rates, "providers" | "cost">
+): ReadonlyArray<string> => {
+  const { answered, asked, attempts, failovers, p50Ms, p99Ms } = summary(tally, rates)
   const reasons = Object.entries(failovers)
     .sort(([, a], [, b]) => b - a)
     .map(([reason, count]) => `${reason} ${count}`)
@@ -119,6 +151,8 @@ export const summaryLines = (tally: Tally): ReadonlyArray<string> => {
     `answered   ${answered}`,
     `attempts   ${attempts}`,
     `failovers  ${reasons.length === 0 ? "none" : reasons.join(", ")}`,
+    `alerts     ${tally.fired} fired, ${tally.resolved} resolved`,
+    `cost       ${Columns.usd(rates.cost)}`,
     `p50        ${p50Ms ?? "-"} ms`,
     `p99        ${p99Ms ?? "-"} ms`,
     ...tally.errors.slice(0, 5).map((message) => `not answered: ${message}`)

@@ -3,8 +3,9 @@
  *
  * @since 0.1.0
  */
-import type { ConfigError } from "@echelon/config"
-import { Echelon } from "@echelon/echelon"
+import type * as ConfigError from "@echelon/config/ConfigError"
+import type * as UsageLedger from "@echelon/core/UsageLedger"
+import * as Echelon from "@echelon/echelon/Echelon"
 import type * as EmbeddedProviders from "@echelon/testing/EmbeddedProviders"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
@@ -37,10 +38,13 @@ export const startProviders = Effect.flatMap(
 export const layer = (options: {
   readonly config: string
   readonly env: string | undefined
-}): Layer.Layer<Echelon.Services, ConfigError.ConfigError | EmbeddedProviders.EmbeddedProvidersError> =>
+}): Layer.Layer<
+  Echelon.Services,
+  ConfigError.ConfigError | EmbeddedProviders.EmbeddedProvidersError | UsageLedger.UsageLedgerError
+> =>
   options.env === embedded
     ? Layer.unwrap(Effect.map(startProviders, (providers) => layerWith(options, providers)))
-    : Echelon.layer({ watch: false, ...options })
+    : Echelon.layer({ watch: false, logging: false, ...options })
 
 /**
  * The services over a configuration that points at these providers.
@@ -51,9 +55,10 @@ export const layer = (options: {
 export const layerWith = (
   options: { readonly config: string },
   providers: EmbeddedProviders.Shape
-): Layer.Layer<Echelon.Services, ConfigError.ConfigError> =>
+): Layer.Layer<Echelon.Services, ConfigError.ConfigError | UsageLedger.UsageLedgerError> =>
   Echelon.layer({
     watch: false,
+    logging: false,
     config: options.config,
     env: embedded,
     variables: { ...process.env, ...providers.variables }

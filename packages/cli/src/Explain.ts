@@ -3,9 +3,10 @@
  *
  * @since 0.1.0
  */
-import type { LlmError } from "@echelon/core"
+
 import * as Capability from "@echelon/core/Capability"
 import type * as CoreExplain from "@echelon/core/Explain"
+import type * as LlmError from "@echelon/core/LlmError"
 import type * as LlmRequest from "@echelon/core/LlmRequest"
 import * as Nearest from "@echelon/core/Nearest"
 import type * as Plan from "@echelon/core/Plan"

@@ -3,7 +3,8 @@
  *
  * @since 0.1.0
  */
-import type { LlmError, Route } from "@echelon/core"
+import type * as LlmError from "@echelon/core/LlmError"
+import type * as Route from "@echelon/core/Route"
 import * as Data from "effect/Data"
 import * as Runtime from "effect/Runtime"
 

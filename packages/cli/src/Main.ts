@@ -21,7 +21,10 @@ import * as Failure from "./Failure.ts"
 import * as Init from "./Init.ts"
 import * as Migrate from "./Migrate.ts"
 import { Output } from "./Output.ts"
+import * as Routes from "./Routes.ts"
 import * as Schema from "./Schema.ts"
+import * as TopCommand from "./TopCommand.ts"
+import * as Usage from "./Usage.ts"
 
 const config = Flag.String("config").pipe(Flag.withDescription("The folder of TOML files"), Flag.withDefault("configs"))
 const json = Flag.Boolean("json").pipe(Flag.withDescription("Print one JSON object"), Flag.withDefault(false))
@@ -133,7 +136,11 @@ const echelon = Command.make("echelon").pipe(
     Alert.command,
     Init.command,
     Migrate.command,
-    Schema.command
+    Routes.command,
+    Schema.command,
+    TopCommand.status,
+    TopCommand.top,
+    Usage.command
   ])
 )
 

@@ -18,6 +18,11 @@ const entry = (instance: string, more: Partial<Route.Entry> = {}): Route.Entry =
   ...more
 })
 
+const rates = {
+  cost: 0.5,
+  providers: [{ provider: "openai", attempts: 4, inputTokens: 10, outputTokens: 20, cost: undefined }]
+}
+
 it("books answers, failovers by reason and errors", () => {
   let tally = DemoTally.empty
   tally = DemoTally.record(tally, { route: [entry("a")], elapsed: 10, error: undefined })
@@ -31,17 +36,23 @@ it("books answers, failovers by reason and errors", () => {
     elapsed: 0,
     error: "no"
   })
-  expect(DemoTally.summary(tally)).toEqual({
+  tally = DemoTally.alerted(DemoTally.alerted(DemoTally.alerted(tally, "Fired"), "Fired"), "Resolved")
+  expect(DemoTally.summary(tally, rates)).toEqual({
     asked: 3,
     answered: 2,
     attempts: 4,
     failovers: { Network: 2 },
     p50Ms: 10,
     p99Ms: 30,
+    alerts: { fired: 2, resolved: 1 },
+    costUsd: 0.5,
+    providers: [{ provider: "openai", attempts: 4, inputTokens: 10, outputTokens: 20, costUsd: null }],
     errors: ["no"]
   })
   expect(tally.rows["a"]).toEqual({ answered: 1, failed: 2, lastReason: "Network" })
-  expect(DemoTally.summaryLines(tally)).toContain("not answered: no")
+  expect(DemoTally.summaryLines(tally, rates)).toEqual(
+    expect.arrayContaining(["alerts     2 fired, 1 resolved", "cost       $0.5000", "not answered: no"])
+  )
 })
 
 it("percentiles are by nearest rank", () => {

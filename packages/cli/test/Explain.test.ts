@@ -3,11 +3,15 @@ import { tmpdir } from "node:os"
 import { dirname, join } from "node:path"
 import { fileURLToPath } from "node:url"
 import * as Explain from "@echelon/cli/Explain"
+import * as ExplainJson from "@echelon/cli/ExplainJson"
+import * as ExplainText from "@echelon/cli/ExplainText"
 import { Output } from "@echelon/cli/Output"
 import * as Variables from "@echelon/config/Variables"
+import { type Control, InstanceStats, Plans } from "@echelon/core"
+import * as CoreExplain from "@echelon/core/Explain"
 import * as NodeServices from "@effect/platform-node/NodeServices"
 import { expect, it } from "@effect/vitest"
-import { Effect, Exit, Layer } from "effect"
+import { Effect, Exit, Layer, Result } from "effect"
 import * as Command from "effect/cli/Command"
 
 const shipped = fileURLToPath(new URL("../../../configs", import.meta.url))
@@ -186,6 +190,41 @@ it.live("--json has the same as data", () =>
     })
   })
 )
+
+it("whom health has put out is told in both forms", () => {
+  const provider = Plans.provider({ name: "local", kind: "ollama" })
+  const plan = Plans.root({
+    instances: ["a", "b"].map((name) =>
+      Plans.instance({ name, provider, alias: name, model: Plans.model({ model: name }) })
+    ),
+    groups: [Plans.group("chat", [Plans.echelon("chat", 1, ["a", "b"])])]
+  })
+  const instances = ["a", "b"].map(
+    (name): Control.InstanceSnapshot => ({
+      name,
+      provider: "local",
+      model: name,
+      isDrained: false,
+      isPinned: false,
+      inFlight: 0,
+      coolingUntil: undefined,
+      isUnhealthy: name === "a",
+      stats: InstanceStats.empty,
+      limits: [],
+      breakers: []
+    })
+  )
+  const snapshot = { at: 0, phase: "open", requests: 0, instances, echelons: [], pools: [], wrappers: [] } as const
+  const found = Result.getOrThrow(CoreExplain.of(plan, { metadata: { groupName: "chat" }, snapshot }))
+  expect(ExplainText.lines(found, plan, undefined, (line) => line)).toContain(
+    "  passed  a  unhealthy, and a healthy one can be asked"
+  )
+  expect(ExplainJson.of(found).tiers[0]?.members[1]).toMatchObject({
+    instance: "a",
+    verdict: "passed_over",
+    reasons: [{ reason: "Unhealthy", message: "unhealthy, and a healthy one can be asked" }]
+  })
+})
 
 it.live("--values adds every value that is involved with where it comes from, and no secret", () =>
   Effect.gen(function* () {

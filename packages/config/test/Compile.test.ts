@@ -78,7 +78,14 @@ it("fills every default in one place", () => {
     taskGroups: ["fast_group"],
     rotation: "round_robin",
     fallback: { strategy: "instance_rotation", maxInstanceAttempts: 2, maxEjected: 1 },
-    healthCheck: { interval: 30_000, failureThreshold: 3, recoveryTime: 60_000, active: true, budgetPerHour: 60, maxCostPerHour: 0.1 },
+    healthCheck: {
+      interval: 30_000,
+      failureThreshold: 3,
+      recoveryTime: 60_000,
+      active: true,
+      budgetPerHour: 60,
+      maxCostPerHour: 0.1
+    },
     retryBudget: { ratio: 0.2, minPerSecond: 10 },
     rateLimit: undefined,
     sticky: { loadBound: 1.25, ttl: 600_000 },

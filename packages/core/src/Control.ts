@@ -43,6 +43,8 @@ export interface InstanceSnapshot {
   readonly inFlight: number
   /** Until when it is passed over, because it was told to wait. */
   readonly coolingUntil: number | undefined
+  /** Whether a health checker has put it out: pools and groups pass it over while a healthy one can be asked. */
+  readonly isUnhealthy: boolean
   readonly stats: InstanceStats.InstanceStats
   /** Its own limits, and what its provider said is left. */
   readonly limits: ReadonlyArray<RateLimiter.Level>
@@ -279,6 +281,7 @@ const snapshotOf = (root: Plan.Root, registry: StateRegistry.StateRegistry): Sna
         isPinned: registry.isPinned(plan.name),
         inFlight: state.inFlight(),
         coolingUntil: until > now ? until : undefined,
+        isUnhealthy: state.health.isOut,
         stats: state.stats(),
         limits: [...levels(registry.findLimiter("instance", plan.name), now), ...levels(registry.reported(plan), now)],
         breakers: registry.breakersOf(plan.name).map(({ breaker, group }) => ({ group, ...breaker.snapshot(now) }))

@@ -3,8 +3,8 @@
  * passed over.
  *
  * It reads the plan that is interpreted and decides as the engine does: `Router.decide`, `TaskGroup.chain` and
- * `Pool.merge` give the tiers, `Capability.missing`, `TokenEstimate.mayFit` and `RateLimiter.peek` who is kept from
- * them, `Selection.pick` who comes first. Nothing is asked and nothing changes.
+ * `Pool.merge` give the tiers, `Capability.missing`, `TokenEstimate.mayFit`, `TiersGate.passesUnhealthy` and
+ * `RateLimiter.peek` who is kept from them, `Selection.pick` who comes first. Nothing is asked and nothing changes.
  *
  * @since 0.1.0
  */
@@ -30,7 +30,8 @@ import * as TokenEstimate from "./TokenEstimate.ts"
  *
  * **Details** `Behind` and `Never` are about the tier: `max_attempts` (or a pool without fallback) lets so many tiers
  * be tried, `max_total_attempts` so many attempts be made, and as many tiers that can be asked stand before it. A tier
- * before it that turns out to be passed over makes room again.
+ * before it that turns out to be passed over makes room again. `Unhealthy` holds while a healthy instance that could be
+ * asked was not: when all of those have failed it is asked after all, as far as its tier has attempts left.
  *
  * @since 0.1.0
  * @category models
@@ -45,6 +46,8 @@ export type Reason =
   | { readonly _tag: "TooLarge"; readonly limit: string; readonly needed: number; readonly most: number }
   | { readonly _tag: "Drained" }
   | { readonly _tag: "Cooling"; readonly until: number }
+  /** Put out by a health checker, while a healthy one can be asked. */
+  | { readonly _tag: "Unhealthy" }
   /** Without `until` only a reset, a reload or an active probe ends it. */
   | {
       readonly _tag: "BreakerOpen"
@@ -379,6 +382,8 @@ export const describe = (reason: Reason): string => {
       return "drained"
     case "Cooling":
       return `cooling${at(reason.until)}`
+    case "Unhealthy":
+      return "unhealthy, and a healthy one can be asked"
     case "BreakerOpen":
       return reason.because === "forced"
         ? `breaker of ${reason.group} held open`

@@ -15,6 +15,7 @@ import type * as Plan from "./Plan.ts"
 import * as RateLimit from "./RateLimit.ts"
 import * as RateLimiter from "./RateLimiter.ts"
 import type * as StateRegistry from "./StateRegistry.ts"
+import * as TiersGate from "./TiersGate.ts"
 import * as TokenEstimate from "./TokenEstimate.ts"
 
 /** How an instance stands, and the breaker of it in its group. */
@@ -53,9 +54,10 @@ const asItStands = (
   if (engine === undefined || !rank.members.includes(engine)) return undefined
   const { breaker, instance } = standingOf(placed, snapshot)
   if (instance === undefined) return engine
-  const { coolingUntil, isDrained } = instance
+  const { coolingUntil, isDrained, isUnhealthy } = instance
   const availability = isDrained ? "out" : coolingUntil === undefined ? "ready" : { until: coolingUntil }
-  const state = { ...engine.state, availability: () => availability } as const
+  const health = { isOut: isUnhealthy, heard: undefined }
+  const state = { ...engine.state, availability: () => availability, health } as const
   if (breaker === undefined) return { ...engine, state }
   const options = ExplainTiers.find(groups, breaker.group)?.fallback.breaker
   if (options === undefined) return { ...engine, state }
@@ -120,6 +122,27 @@ const forGood = (
   return reasons
 }
 
+/** Whether the unhealthy are passed over by a request that has asked nobody yet. */
+const passesUnhealthy = (
+  root: Plan.Root,
+  way: ExplainTiers.Way,
+  options: Explain.Options,
+  tokens: TokenEstimate.Estimate
+): boolean => {
+  const { snapshot } = options
+  if (snapshot?.instances.some(({ isUnhealthy }) => isUnhealthy) !== true) return false
+  const able = new Set<Member.Member>()
+  const tiers = way.ranks.map((rank) => ({
+    members: rank.placed.flatMap((placed) => {
+      const member = asItStands(placed, rank, root.groups, snapshot)
+      if (member === undefined) return []
+      if (forGood(placed, rank, options, tokens).length === 0) able.add(member)
+      return [member]
+    })
+  }))
+  return TiersGate.passesUnhealthy(tiers, (member) => able.has(member), snapshot.at)
+}
+
 /** What its limits say. */
 const limited = (
   placed: ExplainTiers.Placed,
@@ -162,12 +185,14 @@ const limited = (
 const forNow = (
   placed: ExplainTiers.Placed,
   groups: Plan.Root["groups"],
-  options: Explain.Options
+  snapshot: Control.Snapshot | undefined,
+  isHealthPreferred: boolean
 ): ReadonlyArray<Explain.Reason> => {
-  const { breaker, instance } = standingOf(placed, options.snapshot)
+  const { breaker, instance } = standingOf(placed, snapshot)
   const reasons: Array<Explain.Reason> = []
   if (instance?.isDrained === true) reasons.push({ _tag: "Drained" })
   if (instance?.coolingUntil !== undefined) reasons.push({ _tag: "Cooling", until: instance.coolingUntil })
+  if (isHealthPreferred && instance?.isUnhealthy === true) reasons.push({ _tag: "Unhealthy" })
   if (breaker?.state === "forced_open" || breaker?.state === "open") {
     const { group, outBecause: because = "failures", until } = breaker
     reasons.push({ _tag: "BreakerOpen", group, because, until: because === "failures" ? until : undefined })
@@ -232,6 +257,7 @@ export const of = (
   const { snapshot } = options
   const now = snapshot?.at ?? 0
   const again = readmitted(way, root.groups, snapshot)
+  const isHealthPreferred = passesUnhealthy(root, way, options, tokens)
   const ejected: Array<Member.Member> = []
   let isHopeless = true
   const found = rank.placed.map((placed): Found => {
@@ -243,7 +269,7 @@ export const of = (
       isHopeless &&= Member.isHopeless(member, can, now)
       if (can && full.length === 0 && Member.isEjected(member, now)) ejected.push(member)
     }
-    const current = again.has(placed.engine) ? [] : forNow(placed, root.groups, options)
+    const current = again.has(placed.engine) ? [] : forNow(placed, root.groups, snapshot, isHealthPreferred)
     return { placed, reasons: [...never, ...current, ...full] }
   })
   return { found, isHopeless, leastBad: Member.leastBad(ejected, now)?.id }

@@ -22,6 +22,12 @@ export interface Built {
   readonly llm: Llm.Llm
   /** Asks whether the instance works, as cheaply as its provider allows; gives the latency. */
   readonly probe: Effect.Effect<Duration.Duration, LlmError.LlmError>
+  /**
+   * How `probe` asks: for the list of models, which is free; by a short question; or not at all.
+   *
+   * @default not known, so that it is priced as a question
+   */
+  readonly probeKind?: "models" | "ping" | "none" | undefined
 }
 
 /**

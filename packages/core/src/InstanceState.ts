@@ -8,11 +8,13 @@
  */
 import type * as Clock from "effect/Clock"
 import type * as Attempt from "./Attempt.ts"
+import * as CircuitBreakerState from "./CircuitBreakerState.ts"
 import * as Cooldown from "./Cooldown.ts"
 import type * as Failover from "./Failover.ts"
 import * as FailureClass from "./FailureClass.ts"
 import * as InstanceStats from "./InstanceStats.ts"
 import * as Plans from "./Plans.ts"
+import type * as Reason from "./Reason.ts"
 
 /**
  * The state of one instance.
@@ -31,6 +33,31 @@ export interface InstanceState {
   readonly reset: () => void
   /** Counts an attempt while it lasts, and learns from how it ends. */
   readonly enter: (attempt: Attempt.Attempt, clock: Clock.Clock) => void
+  /** What a health checker says of it and hears from it. Nobody else writes it. */
+  readonly health: Health
+}
+
+/**
+ * Where an instance and its health checker meet.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Health {
+  /** Whether it is passed over while a healthy one can be asked. */
+  isOut: boolean
+  /**
+   * Told how each attempt ended, as a breaker hears it. `firstOutput` is in milliseconds, and known only where it can
+   * be told from the end. It must not throw.
+   */
+  heard:
+    | ((
+        verdict: CircuitBreakerState.Verdict,
+        reason: Reason.Reason | undefined,
+        firstOutput: number | undefined,
+        now: number
+      ) => void)
+    | undefined
 }
 
 /**
@@ -69,9 +96,11 @@ export interface Options {
 export const make = (options: Options = {}): InstanceState => {
   let { cooldown = { current: Cooldown.none }, maxCooldown = Plans.defaults.provider.maxCooldown } = options
   const { isDrained = () => false, onCooldown } = options
+  const health: Health = { isOut: false, heard: undefined }
   let inFlight = 0
   let stats = InstanceStats.empty
   return {
+    health,
     inFlight: () => inFlight,
     stats: () => stats,
     cooldown: () => cooldown.current,
@@ -118,6 +147,12 @@ export const make = (options: Options = {}): InstanceState => {
           // from, would go on looking fast.
           stats = InstanceStats.outlasted(stats, now - startedAt, now)
         }
+        health.heard?.(
+          CircuitBreakerState.verdictOf(outcome, attempt.isCommitted()),
+          outcome._tag === "Failed" ? outcome.error.reason : undefined,
+          outputAt === undefined || outputAt === now ? undefined : outputAt - startedAt,
+          now
+        )
       })
     }
   }

@@ -48,6 +48,16 @@ export type Reason =
   | { readonly _tag: "DeadlineExceeded" }
   | { readonly _tag: "BudgetExhausted"; readonly of: "attempts" | "cost" }
   | {
+      readonly _tag: "BudgetExhausted"
+      /** `spend`: what a tenant, wrapper or pool may spend is spent. `unpriced`: what it would spend is not known. */
+      readonly of: "spend" | "unpriced"
+      readonly scope: "tenant" | "wrapper" | "pool"
+      readonly name: string
+      readonly period: "day" | "month"
+      /** When the period ends, in milliseconds since the epoch. */
+      readonly resetsAt: number
+    }
+  | {
       readonly _tag: "UnknownTarget"
       readonly kind: "wrapper" | "pool" | "group" | "provider" | "model" | "instance"
       readonly name: string

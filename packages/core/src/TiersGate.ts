@@ -20,6 +20,25 @@ import * as TiersTokens from "./TiersTokens.ts"
 const recheck = 250
 
 /**
+ * Whether the unhealthy are passed over. Health alone never leaves nobody to ask: it counts while there is a healthy one
+ * that cooldowns and breakers let in and that `isLeft`, for it can answer the request and was not asked yet.
+ *
+ * @since 0.1.0
+ * @category getters
+ */
+export const passesUnhealthy = (
+  tiers: ReadonlyArray<Pick<TiersEngine.Tier, "members">>,
+  isLeft: (member: Member.Member) => boolean,
+  now: number
+): boolean =>
+  tiers.some(({ members }) => members.some(({ state }) => state.health.isOut)) &&
+  tiers.some(({ members }) =>
+    members.some(
+      (member) => !member.state.health.isOut && isLeft(member) && Member.availability(member, now) === "ready"
+    )
+  )
+
+/**
  * The gate of one request.
  *
  * @since 0.1.0
@@ -34,6 +53,9 @@ export class Gate {
   private whole: RateLimiter.Reservation | undefined
   private isCounted = false
   private live = 0
+  /** Who was asked for this request: nobody is passed over for one of them. */
+  private readonly asked: Array<Member.Member> = []
+  private readonly isLeft = (member: Member.Member): boolean => !this.asked.includes(member) && this.can(member)
   /** Whether who is asked must go on from what was delivered. */
   mustResume = false
 
@@ -54,10 +76,13 @@ export class Gate {
   /** Whether each member can be asked now. */
   availability(now: number): (member: Failover.Member) => Failover.Availability {
     const readmitted = this.readmitted(now)
+    const isHealthPreferred = passesUnhealthy(this.engine.tiers, this.isLeft, now)
     return (asked) => {
       const member = asked as Member.Member
       if (!this.can(member)) return "out"
-      const able = readmitted?.has(member) === true ? "ready" : Member.availability(member, now)
+      const isReadmitted = readmitted?.has(member) === true
+      if (isHealthPreferred && member.state.health.isOut && !isReadmitted) return "out"
+      const able = isReadmitted ? "ready" : Member.availability(member, now)
       if (able !== "ready" || !this.engine.isLimited) return able
       const full = RateLimiter.peek(this.limitersOf(member), this.tokens.of(member), now)
       if (full === undefined) return "ready"
@@ -76,6 +101,7 @@ export class Gate {
   /** Reserves what the attempt needs; not when it is gone since the pick. */
   reserve(member: Member.Member, attempt: Attempt.Attempt): boolean {
     const { isLimited, limiters = [] } = this.engine
+    this.asked.push(member)
     this.tokens.watch(member, attempt)
     if (!isLimited) return true
     const now = this.clock.currentTimeMillisUnsafe()

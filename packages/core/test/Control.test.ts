@@ -505,6 +505,36 @@ it.effect("nothing is waited for when nothing runs, although a scope that was us
   })
 )
 
+it.effect("the snapshot and the explanation know whom health has put out, as requests do", () =>
+  run(
+    Effect.gen(function* () {
+      const control = yield* Control.Control
+      const { registry } = yield* Interpreter.Interpreter
+      const put = (name: string, isOut: boolean) => {
+        const plan = planned().instances[name]
+        if (plan === undefined) throw new Error(`no ${name}`)
+        registry.instance(plan).health.isOut = isOut
+      }
+      const asked = Effect.map(control.explain({ prompt: "hi", metadata: { poolName: "pool" } }), ({ tiers }) =>
+        tiers.map(({ members }) =>
+          members.map(({ instance, verdict }) => [
+            instance,
+            ...(verdict._tag === "Asked" ? [] : verdict.reasons.map(({ _tag }) => _tag))
+          ])
+        )
+      )
+      put("a", true)
+      expect([one(yield* control.snapshot, "a").isUnhealthy, yield* who]).toEqual([true, "b"])
+      expect(one(yield* control.snapshot, "b").isUnhealthy).toBe(false)
+      expect(yield* asked).toEqual([[["b"], ["a", "Unhealthy"]], [["c"]]])
+      put("b", true)
+      put("c", true)
+      expect(yield* asked).toEqual([[["a"], ["b"]], [["c"]]])
+      expect(yield* who).toBe("a")
+    })
+  )
+)
+
 it.effect("explains a request as everything stands, until when limits and breakers last included", () =>
   run(
     Effect.gen(function* () {

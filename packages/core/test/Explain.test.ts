@@ -76,19 +76,44 @@ const layer = (root: Plan.Root) =>
     )
   )
 
+/** What does not keep the engine from holding an instance for one that can be asked. */
+const isElsewhere = ({ _tag }: Explain.Reason): boolean => ["Behind", "Never", "LimitFull", "TooLarge"].includes(_tag)
+const keyOf = ({ echelon, instance }: Explain.Member): string => `${echelon} ${instance}`
+
+/** Who is passed over for nothing but its health, and whether some healthy one is left that was not asked. */
+const healthOf = ({ tiers }: Explain.Explanation, isUnhealthy: (instance: string) => boolean) => {
+  const able = tiers
+    .flatMap(({ members }) => members)
+    .filter(({ instance, verdict }) => {
+      return !isUnhealthy(instance) && (verdict._tag === "Asked" || verdict.reasons.every(isElsewhere))
+    })
+  return {
+    isHeldBack: ({ verdict }: Explain.Member): boolean =>
+      verdict._tag === "PassedOver" && verdict.reasons.every(({ _tag }) => _tag === "Unhealthy"),
+    isAnyLeft: (asked: ReadonlySet<string>): boolean => able.some((member) => !asked.has(keyOf(member)))
+  }
+}
+
 /** Why the explanation does not allow the route of a request whose every attempt failed as overloaded. */
 const disagreement = (
-  { maxTotalAttempts = Number.POSITIVE_INFINITY, tiers }: Explain.Explanation,
-  route: Route.Route
+  explanation: Explain.Explanation,
+  route: Route.Route,
+  isUnhealthy: (instance: string) => boolean
 ): string | undefined => {
+  const { maxTiers = Number.POSITIVE_INFINITY, maxTotalAttempts = Number.POSITIVE_INFINITY, tiers } = explanation
+  const { isAnyLeft, isHeldBack } = healthOf(explanation, isUnhealthy)
   const failed: Array<string> = []
+  const done = new Set<string>()
+  let tried = 0
   let next = 0
   for (const [place, tier] of tiers.entries()) {
-    const asked = tier.members.filter(({ verdict }) => verdict._tag === "Asked")
-    if (asked.length === 0) continue
     const here = new Set<string>()
     for (let left = 1 + tier.maxRetries; left > 0 && next < maxTotalAttempts; left--) {
+      if (here.size === 0 && tried >= maxTiers) break
       const isFull = here.size >= (tier.maxInstances ?? Number.POSITIVE_INFINITY)
+      const asked = tier.members.filter(
+        (member) => member.verdict._tag === "Asked" || (isHeldBack(member) && !isAnyLeft(done))
+      )
       const open = asked.filter((member) => !isFull || here.has(member.instance))
       const fresh = open.filter((member) => !failed.includes(member.instance))
       const oldest = failed.find((name) => open.some((member) => member.instance === name))
@@ -105,13 +130,21 @@ const disagreement = (
       if (member.echelon !== entry.echelon || member.model !== entry.model)
         return `attempt ${next}: ${member.echelon} and ${member.model} against ${entry.echelon} and ${entry.model}`
       next += 1
+      if (here.size === 0) tried += 1
       here.add(entry.instance)
+      done.add(keyOf(member))
       if (failed.includes(entry.instance)) failed.splice(failed.indexOf(entry.instance), 1)
       failed.push(entry.instance)
     }
   }
   return next === route.length ? undefined : `${route.length} attempts instead of ${next}`
 }
+
+/** Lets a health checker that is not there put instances out by chance, and take them in again. */
+const ail = (root: Plan.Root, { below }: ReturnType<typeof dice>) =>
+  Effect.map(Interpreter.Interpreter, ({ registry }) => {
+    for (const plan of Object.values(root.instances)) registry.instance(plan).health.isOut = below(3) === 0
+  })
 
 const features: ReadonlyArray<ReadonlyArray<Capability.Capability> | undefined> = [undefined, ["tools"], []]
 
@@ -195,6 +228,8 @@ it.effect("the route of a request is one that the answer allows, for random plan
   Effect.gen(function* () {
     let compared = 0
     let attempts = 0
+    let heldBack = 0
+    let afterAll = 0
     for (let seed = 1; seed <= 250; seed++) {
       const root = randomRoot(seed)
       const { below } = dice(seed + 1_000)
@@ -212,6 +247,8 @@ it.effect("the route of a request is one that the answer allows, for random plan
             control.release({ instance: name })
           ]
           if (turn > 0 && live.length > 0) yield* acts[below(acts.length)] ?? Effect.void
+          if (seed % 2 === 0) yield* ail(root, dice(seed * 10 + turn))
+          const out = new Set((yield* control.snapshot).instances.flatMap((one) => (one.isUnhealthy ? [one.name] : [])))
           const input = randomInput(seed * 10 + turn)
           const answer = yield* Effect.result(control.explain(input))
           const outcome = yield* Effect.flip(Orchestrator.generate(input))
@@ -219,15 +256,21 @@ it.effect("the route of a request is one that the answer allows, for random plan
             expect(outcome.message).toBe(answer.failure.message)
             continue
           }
-          const found = disagreement(answer.success, outcome.route ?? [])
+          const found = disagreement(answer.success, outcome.route ?? [], (one) => out.has(one))
           if (found !== undefined) throw new Error(`seed ${seed}, turn ${turn}: ${found}`)
           compared += 1
           attempts += outcome.route?.length ?? 0
+          const { isHeldBack } = healthOf(answer.success, (one) => out.has(one))
+          const held = answer.success.tiers.flatMap(({ members }) => members.filter(isHeldBack))
+          if (held.length > 0) heldBack += 1
+          if (held.some(({ instance }) => outcome.route?.some((entry) => entry.instance === instance))) afterAll += 1
         }
       }).pipe(Effect.provide(layer(root)))
     }
     expect(compared).toBeGreaterThan(800)
     expect(attempts).toBeGreaterThan(2_000)
+    expect(heldBack).toBeGreaterThan(80)
+    expect(afterAll).toBeGreaterThan(15)
   })
 )
 
@@ -308,6 +351,7 @@ it.effect("whoever is tried in panic is foretold, and nobody else is, for random
             TestClock.adjust("2 minutes")
           ]
           if (below(3) === 0) yield* acts[below(acts.length)] ?? Effect.void
+          if (seed % 2 === 0) yield* ail(root, dice(seed * 20 + turn))
           const tools = below(3) === 0 ? [{ name: "t", parameters: {} }] : []
           const input = { prompt: "hi", tools, metadata: { poolName: "p", maxTotalAttempts: 2 } }
           const { panic, tiers } = yield* control.explain(input)
@@ -524,6 +568,7 @@ const snapshotOf = (
     isPinned: false,
     inFlight: 0,
     coolingUntil: undefined,
+    isUnhealthy: false,
     stats: InstanceStats.empty,
     limits: [],
     breakers: [],
@@ -579,6 +624,41 @@ it("says how everything stands: drained, cooling, breakers, limits", () => {
     "limit chat.echelon3.rpm full"
   )
   expect(why({}, { echelons: [{ name: "chat.echelon2", limits: [level] }] })).toBeUndefined()
+})
+
+it("the unhealthy are passed over while a healthy one that can answer is let in", () => {
+  const why = (changed: Readonly<Record<string, Partial<Control.InstanceSnapshot>>>, options: Explain.Options = {}) =>
+    reasons(explained(chat, { metadata: { poolName: "pool" }, snapshot: snapshotOf(changed), ...options }))
+  const ill = { isUnhealthy: true }
+  const unhealthy = "unhealthy, and a healthy one can be asked"
+  const given = ({ b, c, d }: Readonly<Record<string, string>>) => [b, c, d]
+  expect(given(why({ b: ill }))).toEqual([unhealthy, undefined, undefined])
+  // Whoever is healthy and in another tier counts, too.
+  expect(given(why({ b: ill, c: ill, d: ill }))).toEqual([unhealthy, unhealthy, unhealthy])
+  expect(given(why({ a: ill, b: ill, c: ill, d: ill }))).toEqual([undefined, undefined, undefined])
+  // Who cannot answer it, or is kept out by a breaker, a cooldown or somebody, counts as none; who is at a limit does.
+  const rest = { b: ill, c: ill, d: ill }
+  expect(given(why(rest, { inputTokens: 3_000 }))).toEqual([undefined, undefined, undefined])
+  for (const kept of [{ breakers: [open] }, { coolingUntil: 5_000 }, { isDrained: true }])
+    expect(given(why({ ...rest, a: kept }))).toEqual([undefined, undefined, undefined])
+  const full = { name: "a.rpm", of: "requests", left: 0.5, limit: 100, isReported: false } as const
+  expect(given(why({ ...rest, a: { limits: [full] } }))).toEqual([unhealthy, unhealthy, unhealthy])
+  expect(why({ b: { ...ill, isDrained: true, breakers: [open] } })["b"]).toBe(
+    `drained; ${unhealthy}; breaker of chat open until 1970-01-01T00:01:00.000Z`
+  )
+  const { tiers } = explained(chat, { metadata: { poolName: "pool" }, snapshot: snapshotOf({ b: ill }) })
+  const verdict = tiers[1]?.members.find(({ instance }) => instance === "b")?.verdict
+  expect(verdict).toEqual({ _tag: "PassedOver", reasons: [{ _tag: "Unhealthy" }] })
+})
+
+it("max_ejected takes the unhealthy in again", () => {
+  const fallback = { strategy: "instance_rotation", maxInstanceAttempts: 2, maxEjected: 0.5 } as const
+  const root = { ...chat, pools: { pool: Plans.pool("pool", ["chat"], { fallback }) } }
+  const snapshot = snapshotOf({
+    b: { breakers: [open] },
+    c: { breakers: [{ ...open, failureRatio: 0.5 }], isUnhealthy: true }
+  })
+  expect(names(explained(root, { metadata: { poolName: "pool" }, snapshot }).tiers[1])).toBe("c")
 })
 
 it("the pinned come first, and their tier counts for nobody", () => {

@@ -592,7 +592,71 @@ it.effect(
   }
 )
 
+it.effect("a proof before the breaker's own time makes the instance healthy, and leaves the breaker alone", () => {
+  const scene = world()
+  return run(
+    pair({
+      breaker: 2,
+      provider: { healthCheck: "ping" },
+      check: { failureThreshold: 2, recoveryTime: 10_000, interval: 1_000_000 }
+    }),
+    scene,
+    Effect.gen(function* () {
+      const control = yield* Control.Control
+      const state = Effect.map(control.snapshot, ({ instances }) => instances[0]?.breakers[0]?.state)
+      scene.failing.set("a", overloaded)
+      yield* tries(2)
+      scene.failing.clear()
+      yield* later("11 seconds")
+      expect(scene.who("ping")).toEqual(["a"])
+      expect([(yield* statuses)["a"]?.message, yield* state]).toEqual(["its breaker is open in chat", "open"])
+      expect((yield* ask()).instance).toBe("b")
+      yield* later("50 seconds")
+      expect(yield* state).toBe("closed")
+      yield* later("10 seconds")
+      expect([yield* shown, yield* state]).toEqual(["a healthy,b healthy", "closed"])
+    })
+  )
+})
+
 // Providers.
+
+it.effect("one probe at a time under a credential; who has requests is not judged by another's probe", () => {
+  const scene = world()
+  return run(
+    pair({ names: ["a", "b", "c"], check: { budgetPerHour: 10_000 } }),
+    scene,
+    Effect.gen(function* () {
+      scene.setGate(Effect.sleep("3 seconds"))
+      scene.unlisted.set("p", network)
+      for (let i = 0; i < 30; i++) {
+        yield* ask()
+        yield* later("10 seconds")
+      }
+      expect(scene.lists().length).toBeGreaterThan(3)
+      expect(scene.most()).toBe(1)
+      expect(yield* shown).toBe("a healthy,b unhealthy,c unhealthy")
+    })
+  )
+})
+
+it.effect("one that is out and was told to wait is not probed before", () => {
+  const scene = world()
+  return run(
+    pair({ names: ["a"], provider: { healthCheck: "ping" } }),
+    scene,
+    Effect.gen(function* () {
+      scene.failing.set("a", overloaded)
+      yield* tries(3)
+      scene.failing.set("a", { _tag: "RateLimited", retryAfter: Duration.minutes(10) })
+      yield* tries(1)
+      yield* later("599 seconds")
+      expect([yield* shown, scene.who("ping")]).toEqual(["a unhealthy", []])
+      yield* later("2 seconds")
+      expect(scene.who("ping")).toEqual(["a"])
+    })
+  )
+})
 
 it.effect("a provider that is down is said once, and once that it works again; its probes are shared", () => {
   const scene = world()
@@ -651,7 +715,10 @@ it.effect("a refused credential is known of all that have it, when list and ques
       scene.failing.set("a", refused).set("b", refused)
       yield* later("46 seconds")
       expect(yield* shown).toBe("a unhealthy,b unhealthy")
+      // The list and the question are both counted.
       expect(scene.asked.length).toBe(2)
+      const checker = yield* health
+      expect(yield* checker.spent).toEqual([{ payer: "pool pool", requests: 2, usd: (16 + 32) / 1e6 }])
     })
   )
 })

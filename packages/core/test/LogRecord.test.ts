@@ -191,6 +191,7 @@ it("a change has the level of what it means", () => {
     [health("unhealthy"), "Warn"],
     [health("healthy"), "Info"],
     [health("unknown"), "Debug"],
+    [{ ...health("healthy"), from: "unknown" } as LogRecord.Logged, "Debug"],
     [provider(true), "Error"],
     [provider(false), "Info"]
   ]

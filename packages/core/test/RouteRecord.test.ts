@@ -68,6 +68,13 @@ it("keeps the route with times, reasons, tokens and cost; what is not known is n
   expect(RouteRecord.decode(RouteRecord.encode(record))).toEqual({ _tag: "Record", record })
 })
 
+it("a line is the same whichever way it is made", () => {
+  const seen = observation({
+    attempts: [attempt({ outcome: "failed", reason: "Timeout", endedAt: undefined }), attempt({ usage, cost: 0.1 })]
+  })
+  expect(RouteRecord.lineOf(seen)).toBe(RouteRecord.encode(RouteRecord.of(seen)))
+})
+
 it("holds nothing of an error's text, and is one line of bounded length whatever comes in", () => {
   const record = RouteRecord.of(
     observation({

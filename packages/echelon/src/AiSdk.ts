@@ -3,15 +3,13 @@
  *
  * @since 0.1.0
  */
-import {
-  LanguageModelParts,
-  Llm,
-  type LlmEmbedding,
-  LlmError,
-  type LlmReply,
-  type LlmRequest,
-  type Part
-} from "@echelon/core"
+import * as LanguageModelParts from "@echelon/core/LanguageModelParts"
+import * as Llm from "@echelon/core/Llm"
+import type * as LlmEmbedding from "@echelon/core/LlmEmbedding"
+import * as LlmError from "@echelon/core/LlmError"
+import type * as LlmReply from "@echelon/core/LlmReply"
+import type * as LlmRequest from "@echelon/core/LlmRequest"
+import type * as Part from "@echelon/core/Part"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Reply from "./AiSdkReply.ts"

@@ -3,7 +3,11 @@
  *
  * @since 0.1.0
  */
-import { LanguageModelParts, type LlmEmbedding, LlmReply, type Part, type Route } from "@echelon/core"
+import * as LanguageModelParts from "@echelon/core/LanguageModelParts"
+import type * as LlmEmbedding from "@echelon/core/LlmEmbedding"
+import * as LlmReply from "@echelon/core/LlmReply"
+import type * as Part from "@echelon/core/Part"
+import type * as Route from "@echelon/core/Route"
 import type * as Response from "effect/ai/Response"
 import type * as Spec from "./AiSdkSpec.ts"
 

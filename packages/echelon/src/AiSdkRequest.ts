@@ -3,7 +3,8 @@
  *
  * @since 0.1.0
  */
-import { LlmError, type LlmRequest } from "@echelon/core"
+import * as LlmError from "@echelon/core/LlmError"
+import type * as LlmRequest from "@echelon/core/LlmRequest"
 import type * as Prompt from "effect/ai/Prompt"
 import type * as Spec from "./AiSdkSpec.ts"
 

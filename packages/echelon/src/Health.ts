@@ -3,8 +3,10 @@
  *
  * @since 0.1.0
  */
-import { Interpreter, type LlmError } from "@echelon/core"
+
 import * as HealthChecker from "@echelon/core/HealthChecker"
+import * as Interpreter from "@echelon/core/Interpreter"
+import type * as LlmError from "@echelon/core/LlmError"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 

@@ -3,9 +3,10 @@
  *
  * @since 0.1.0
  */
-import { Interpreter, type Plan } from "@echelon/core"
+import * as Interpreter from "@echelon/core/Interpreter"
 import * as MetricNames from "@echelon/core/MetricNames"
 import * as Metrics from "@echelon/core/Metrics"
+import type * as Plan from "@echelon/core/Plan"
 import * as PrometheusListener from "@echelon/operations/PrometheusListener"
 import * as NodeHttpClient from "@effect/platform-node/NodeHttpClient"
 import * as Config from "effect/Config"

@@ -3,7 +3,10 @@
  *
  * @since 0.1.0
  */
-import type { LlmError, LlmReply, Part, Route } from "@echelon/core"
+import type * as LlmError from "@echelon/core/LlmError"
+import type * as LlmReply from "@echelon/core/LlmReply"
+import type * as Part from "@echelon/core/Part"
+import type * as Route from "@echelon/core/Route"
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"

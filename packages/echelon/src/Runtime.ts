@@ -3,9 +3,16 @@
  *
  * @since 0.1.0
  */
-import { type LlmEmbedding, LlmError, type LlmReply, type LlmRequest, Orchestrator, type Part } from "@echelon/core"
+import type * as LlmEmbedding from "@echelon/core/LlmEmbedding"
+import * as LlmError from "@echelon/core/LlmError"
+import type * as LlmReply from "@echelon/core/LlmReply"
+import type * as LlmRequest from "@echelon/core/LlmRequest"
+import * as LogFormat from "@echelon/core/LogFormat"
+import * as Orchestrator from "@echelon/core/Orchestrator"
+import type * as Part from "@echelon/core/Part"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
 import * as ManagedRuntime from "effect/ManagedRuntime"
 import * as Stream from "effect/Stream"
 import * as Health from "./Health.ts"
@@ -67,7 +74,12 @@ export interface Runtime {
  * @category constructors
  */
 export const runtime = async (options: Wiring.Options): Promise<Runtime> => {
-  const managed = ManagedRuntime.make(Wiring.layer(options))
+  const managed = ManagedRuntime.make(
+    Layer.provideMerge(
+      Wiring.layer(options),
+      LogFormat.LogFormat.layer((line) => void process.stderr.write(`${line}\n`))
+    )
+  )
   const context = await managed.context()
   let isDisposed = false
   const alive = Effect.suspend(() =>

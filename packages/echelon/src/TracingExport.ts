@@ -6,7 +6,8 @@
  *
  * @since 0.1.0
  */
-import { Interpreter, type Plan } from "@echelon/core"
+import * as Interpreter from "@echelon/core/Interpreter"
+import type * as Plan from "@echelon/core/Plan"
 import * as Tracing from "@echelon/core/Tracing"
 import * as Clock from "effect/Clock"
 import * as Config from "effect/Config"

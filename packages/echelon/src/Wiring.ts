@@ -3,16 +3,20 @@
  *
  * @since 0.1.0
  */
-import { type ConfigError, ConfigManagement, Origin, Problem } from "@echelon/config"
-import { Alerting, Interpreter, Metrics, Orchestrator, Tracing } from "@echelon/core"
-import { AlertChannels } from "@echelon/operations"
-import { Providers, TokenSource } from "@echelon/providers"
+import type * as ConfigError from "@echelon/config/ConfigError"
+import * as ConfigManagement from "@echelon/config/ConfigManagement"
+import * as Origin from "@echelon/config/Origin"
+import * as Problem from "@echelon/config/Problem"
+import * as Interpreter from "@echelon/core/Interpreter"
+import * as Orchestrator from "@echelon/core/Orchestrator"
+import type * as UsageLedger from "@echelon/core/UsageLedger"
+import * as Providers from "@echelon/providers/Providers"
+import * as TokenSource from "@echelon/providers/TokenSource"
 import * as NodeFileSystem from "@effect/platform-node/NodeFileSystem"
 import * as NodePath from "@effect/platform-node/NodePath"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as MetricsExport from "./MetricsExport.ts"
-import * as TracingExport from "./TracingExport.ts"
+import * as Operations from "./Operations.ts"
 
 /**
  * Options of `layer` and `runtime`.
@@ -29,9 +33,19 @@ export interface Options {
   readonly variables?: Readonly<Record<string, string | undefined>> | undefined
   /** Tokens by provider name, for those whose file says `auth = "token"`. @default none */
   readonly tokens?: Readonly<Record<string, TokenSource.TokenSource>> | undefined
+  /** Whether requests and changes are logged. @default what `[logging]` says */
+  readonly logging?: boolean | undefined
   /** Whether files that change are read again while it runs. @default what `[reload] watch` says */
   readonly watch?: boolean | undefined
 }
+
+/**
+ * What answers.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type AnsweringServices = Orchestrator.Services | Interpreter.Interpreter | ConfigManagement.ConfigManagement
 
 /**
  * What `layer` gives.
@@ -39,38 +53,20 @@ export interface Options {
  * @since 0.1.0
  * @category models
  */
-export type Services =
-  | Orchestrator.Services
-  | Interpreter.Interpreter
-  | ConfigManagement.ConfigManagement
-  | Alerting.AlertingService
-  | Metrics.MetricsCollector
-  | TracingExport.TracingExport
+export type Services = AnsweringServices | Operations.Services
 
 /**
- * The services over a folder of configuration and the real providers.
+ * The services that answer, over a folder of configuration and the real providers, and nothing that watches them: no
+ * health checks, alerts, metrics, traces, usage, logs or route records, whatever the configuration says of these.
  *
- * **Details** Warnings about the configuration are logged, for example which instances are disabled for want of a
- * credential. Unless told otherwise it watches the folder: a change that has no errors is taken on for new requests
- * while those in flight end on the old plan, and is logged; one that has errors changes nothing, and is logged with
- * every problem.
- *
- * **Errors** `ConfigError` with every problem found, each with file, line, key and what is allowed.
- *
- * @example
- * ```ts no-run
- * import { Effect } from "effect"
- * import { Echelon, Orchestrator } from "@echelon/echelon"
- *
- * const program = Orchestrator.generate({ prompt: "Why is the sky blue?", metadata: { poolName: "fast_pool" } })
- * const answer = await Effect.runPromise(program.pipe(Effect.provide(Echelon.layer({ config: "configs" }))))
- * console.log(answer.text)
- * ```
+ * **Errors** `ConfigError` with every problem found.
  *
  * @since 0.1.0
  * @category layers
  */
-export const layer = (options: Options): Layer.Layer<Services, ConfigError.ConfigError> => {
+export const layerAnswering = (
+  options: Omit<Options, "logging">
+): Layer.Layer<AnsweringServices, ConfigError.ConfigError> => {
   const config = ConfigManagement.ConfigManagement.layer(options).pipe(
     Layer.provide(Layer.mergeAll(NodeFileSystem.layer, NodePath.layer))
   )
@@ -95,34 +91,44 @@ export const layer = (options: Options): Layer.Layer<Services, ConfigError.Confi
       if (options.watch ?? reload.watch) yield* Effect.forkScoped(management.watch(tell))
     })
   )
-  return ending.pipe(
-    Layer.provideMerge(Layer.mergeAll(following, watching)),
-    Layer.provideMerge(Metrics.MetricsCollector.layer),
+  return following.pipe(
     Layer.provideMerge(Orchestrator.layer),
     Layer.provideMerge(interpreter),
-    // What is told last is told by what closes last: the exporters stand below all that they tell of.
-    Layer.provideMerge(keeping),
     Layer.provideMerge(config),
     Layer.provide(Providers.layer),
     Layer.provide(options.tokens === undefined ? Layer.empty : TokenSource.layer(options.tokens))
   )
 }
 
-/** Ends the requests first, while everybody who tells of them still listens. */
-const ending = Layer.effectDiscard(
-  Effect.flatMap(Interpreter.Interpreter, ({ shutdown }) => Effect.addFinalizer(() => shutdown))
-)
-
-/** All that listens to requests and to changes. */
-const watching = Layer.mergeAll(
-  Alerting.AlertingService.layer.pipe(Layer.provide(AlertChannels.layer)),
-  MetricsExport.layer,
-  Tracing.layer,
-  TracingExport.TracingExport.layerFollowing
-)
-
-/** What holds and sends what was heard. It outlives the requests, so that a shutdown loses nothing. */
-const keeping = TracingExport.TracingExport.layer
+/**
+ * The services over a folder of configuration and the real providers.
+ *
+ * **Details** Warnings about the configuration are logged, for example which instances are disabled for want of a
+ * credential. Unless told otherwise it watches the folder: a change that has no errors is taken on for new requests
+ * while those in flight end on the old plan, and is logged; one that has errors changes nothing, and is logged with
+ * every problem. Whatever the configuration switches on of health checks, alerts, metrics, traces, usage, logs and route
+ * records runs beside it.
+ *
+ * **Errors** `ConfigError` with every problem found, each with file, line, key and what is allowed; `UsageLedgerError`
+ * when the store that `[usage]` names cannot be opened.
+ *
+ * @example
+ * ```ts no-run
+ * import { Effect } from "effect"
+ * import { Echelon, Orchestrator } from "@echelon/echelon"
+ *
+ * const program = Orchestrator.generate({ prompt: "Why is the sky blue?", metadata: { poolName: "fast_pool" } })
+ * const answer = await Effect.runPromise(program.pipe(Effect.provide(Echelon.layer({ config: "configs" }))))
+ * console.log(answer.text)
+ * ```
+ *
+ * @since 0.1.0
+ * @category layers
+ */
+export const layer = (
+  options: Options
+): Layer.Layer<Services, ConfigError.ConfigError | UsageLedger.UsageLedgerError> =>
+  Layer.provideMerge(Operations.layer(options), layerAnswering(options))
 
 /** At most so many changes are named in one line. */
 const named = 5

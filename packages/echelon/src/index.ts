@@ -4,34 +4,40 @@
  *
  * @since 0.1.0
  */
-export { ConfigError, ConfigManagement } from "@echelon/config"
-export {
-  Alerting,
-  Control,
-  Interpreter,
-  Llm,
-  LlmEmbedding,
-  LlmError,
-  LlmReply,
-  LlmRequest,
-  MetricNames,
-  Metrics,
-  MetricsSnapshot,
-  Orchestrator,
-  Part,
-  Plan,
-  Pool,
-  PoolManager,
-  Route,
-  Router,
-  StateChange,
-  TaskGroup,
-  TaskGroupManager,
-  Tracing,
-  Usage,
-  Wrapper,
-  WrapperManager
-} from "@echelon/core"
+export * as ConfigError from "@echelon/config/ConfigError"
+export * as ConfigManagement from "@echelon/config/ConfigManagement"
+export * as Alerting from "@echelon/core/Alerting"
+export * as Control from "@echelon/core/Control"
+export * as HealthChecker from "@echelon/core/HealthChecker"
+export * as Interpreter from "@echelon/core/Interpreter"
+export * as Llm from "@echelon/core/Llm"
+export * as LlmEmbedding from "@echelon/core/LlmEmbedding"
+export * as LlmError from "@echelon/core/LlmError"
+export * as LlmReply from "@echelon/core/LlmReply"
+export * as LlmRequest from "@echelon/core/LlmRequest"
+export * as LogFormat from "@echelon/core/LogFormat"
+export * as MetricNames from "@echelon/core/MetricNames"
+export * as Metrics from "@echelon/core/Metrics"
+export * as MetricsSnapshot from "@echelon/core/MetricsSnapshot"
+export * as Orchestrator from "@echelon/core/Orchestrator"
+export * as Part from "@echelon/core/Part"
+export * as Plan from "@echelon/core/Plan"
+export * as Pool from "@echelon/core/Pool"
+export * as PoolManager from "@echelon/core/PoolManager"
+export * as RequestLog from "@echelon/core/RequestLog"
+export * as Route from "@echelon/core/Route"
+export * as RouteRecord from "@echelon/core/RouteRecord"
+export * as Router from "@echelon/core/Router"
+export * as SpendGuard from "@echelon/core/SpendGuard"
+export * as StateChange from "@echelon/core/StateChange"
+export * as TaskGroup from "@echelon/core/TaskGroup"
+export * as TaskGroupManager from "@echelon/core/TaskGroupManager"
+export * as Tracing from "@echelon/core/Tracing"
+export * as Usage from "@echelon/core/Usage"
+export * as UsageLedger from "@echelon/core/UsageLedger"
+export * as UsageMeter from "@echelon/core/UsageMeter"
+export * as Wrapper from "@echelon/core/Wrapper"
+export * as WrapperManager from "@echelon/core/WrapperManager"
 export * as AiSdk from "./AiSdk.ts"
 export * as AiSdkReply from "./AiSdkReply.ts"
 export * as AiSdkRequest from "./AiSdkRequest.ts"
@@ -40,5 +46,6 @@ export * as Echelon from "./Echelon.ts"
 export * as Health from "./Health.ts"
 export * as MetricsExport from "./MetricsExport.ts"
 export * as OpenedReply from "./OpenedReply.ts"
+export * as Operations from "./Operations.ts"
 export * as Runtime from "./Runtime.ts"
 export * as TracingExport from "./TracingExport.ts"

@@ -242,6 +242,51 @@ it.effect("a loop of tools goes on elsewhere when who began it fails", () =>
   })
 )
 
+it.effect("a block keeps what its provider said of it, at its start, within and at its end", () =>
+  Effect.gen(function* () {
+    const script: ScriptedLlm.Script = [
+      ScriptedLlm.parts(
+        { type: "reasoning-start", id: "r", metadata: { openai: { itemId: "rs_1", summary: [] }, other: { a: 1 } } },
+        { type: "reasoning-delta", id: "r", delta: "I must ", metadata: { openai: { index: 0 } } },
+        { type: "reasoning-delta", id: "r", delta: "look." },
+        { type: "reasoning-end", id: "r", metadata: { openai: { encrypted: "e", summary: ["s"] } } },
+        { type: "reasoning-start", id: "r", metadata: { openai: { itemId: "rs_2" } } },
+        { type: "reasoning-end", id: "r" },
+        { type: "text-start", id: "r", metadata: { openai: { itemId: "msg_1" } } },
+        { type: "text-delta", id: "r", delta: "Wait." },
+        { type: "text-end", id: "r", metadata: { openai: { phase: "commentary" } } }
+      ),
+      ...called("weather", { city: "Oslo" })
+    ]
+    for (const isStreamed of [false, true]) {
+      const up = yield* ScriptedLlm.make({
+        id: "up",
+        script: (call) => (call === 0 ? script : ScriptedLlm.text("Four degrees."))
+      })
+      const options = {
+        model: AiSdk.provider(up.llm)("pool"),
+        prompt: "How warm?",
+        tools: { weather },
+        stopWhen: isStepCount(3)
+      }
+      yield* promise(async () => (isStreamed ? streamText(options) : await generateText(options)).steps)
+      const [, said] = asked(up, 1).messages
+      expect([isStreamed, Array.isArray(said?.content) ? said.content.slice(0, 3) : []]).toEqual([
+        isStreamed,
+        [
+          {
+            type: "reasoning",
+            text: "I must look.",
+            options: { openai: { itemId: "rs_1", summary: ["s"], index: 0, encrypted: "e" }, other: { a: 1 } }
+          },
+          { type: "reasoning", text: "", options: { openai: { itemId: "rs_2" } } },
+          { type: "text", text: "Wait.", options: { openai: { itemId: "msg_1", phase: "commentary" } } }
+        ]
+      ])
+    }
+  })
+)
+
 it.effect("objects are asked for by their schema", () =>
   Effect.gen(function* () {
     const { llm, up } = yield* failover(ScriptedLlm.text('{"celsius":4}'))

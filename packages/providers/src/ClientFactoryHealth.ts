@@ -3,7 +3,8 @@
  *
  * @since 0.1.0
  */
-import * as Usage from "@echelon/core/Usage"
+import * as HealthProbes from "@echelon/core/HealthProbes"
+import type * as Usage from "@echelon/core/Usage"
 
 /**
  * What a check found. Times are milliseconds, `lastChecked` since the epoch.
@@ -97,20 +98,13 @@ export const admit = (
   return [{ _tag: "Skip", of, retryAt: last === undefined ? undefined : last.at + hour }, recent]
 }
 
-/** A short question, with what providers put around it, and the few tokens that it may be answered with. */
-const ping = Usage.estimated(16, 16)
-
-/** Dear enough for any model whose prices nobody stated: what is unknown is not free. */
-const dear: Usage.Prices = { input: 30, output: 180 }
-
 /**
- * The most that a check may cost in USD. A list of models costs nothing.
+ * The most that a check may cost in USD: see `HealthProbes.costOf`.
  *
  * @since 0.1.0
  * @category getters
  */
-export const costOf = (how: "models" | "ping", prices: Usage.Prices | undefined): number =>
-  how === "models" ? 0 : (Usage.cost(ping, prices ?? dear) ?? 0)
+export const costOf: (how: "models" | "ping", prices: Usage.Prices | undefined) => number = HealthProbes.costOf
 
 /**
  * The status of a check that was not made.

@@ -107,7 +107,11 @@ const fromEnvironment = (
 ): Effect.Effect<Plan.Instance, LlmError.LlmError> =>
   Effect.gen(function* () {
     const row = ProviderTable.find(name)
-    if (row === undefined || row.baseUrl === undefined) {
+    if (row !== undefined && row.baseUrl === undefined) {
+      const detail = `the kind "${name}" needs a file: ${row.address === undefined ? "it has no address of its own" : "its address is made of a region"}`
+      return yield* Effect.fail(unknown("provider", name, Object.keys(root.providers), detail))
+    }
+    if (row === undefined) {
       const known = [...new Set([...Object.keys(root.providers), ...ProviderTable.kinds])]
       const detail = `no provider is called "${name}"; ${Nearest.hint(name, known)}`
       return yield* Effect.fail(unknown("provider", name, known, detail))

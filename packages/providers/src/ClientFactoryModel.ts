@@ -1,6 +1,6 @@
 /**
- * Which provider a model's name means. Pure: what the plan names first, then what the catalogue lists, then families
- * by how their names begin.
+ * Which provider a model's name means. Pure: what the plan names first, then ids that only one kind has, then what the
+ * catalogue lists, then families by how their names begin.
  *
  * @since 0.1.0
  */
@@ -45,15 +45,18 @@ export const families: ReadonlyArray<Family> = [
     "azure-openai",
     "azure-openai-responses"
   ]),
-  family(/^claude-/, "anthropic", ["vertex-anthropic", "bedrock-anthropic", "bedrock-converse", "bedrock"]),
+  family(/^claude-/, "anthropic"),
   family(/^(?:gemini-|learnlm-|text-embedding-00\d)/, "gemini", ["gemini-openai", "vertex"]),
   family(/^(?:mistral|ministral|magistral|codestral|devstral|pixtral|open-mistral|open-mixtral)-/, "mistral"),
   family(/^deepseek-r1-distill-/, undefined, hosts),
   family(/^deepseek-/, "deepseek", hosts),
   family(/^grok-/, "xai"),
-  family(/^(?:llama|qwen|qwq|gemma|phi|kimi|glm|mixtral)(?![a-z])/, undefined, hosts),
-  family(/^nova-/, undefined, ["bedrock", "bedrock-converse"])
+  family(/^(?:llama|qwen|qwq|gemma|phi|kimi|glm|mixtral)(?![a-z])/, undefined, hosts)
 ]
+
+/** An ARN, or a model behind its vendor and a region: Bedrock has no other names, and nobody else has these. */
+const ofBedrock =
+  /^arn:aws[\w-]*:bedrock:|^(?:(?:us-gov|us|eu|apac|ap|au|jp|ca|sa|me|af|global)\.)?(?:ai21|amazon|anthropic|cohere|deepseek|google|luma|meta|minimax|mistral|moonshot|moonshotai|nvidia|openai|qwen|stability|twelvelabs|writer|xai|zai)\.[a-z]/i
 
 /**
  * Who serves a model: a provider, with the name to ask it by; several of which one must be named; or nobody known.
@@ -87,8 +90,9 @@ export interface Options {
  *
  * 1. An instance of the plan by its name; then an alias of a provider's file; then a name on the wire that a file states.
  * 2. `provider/model`, when the part before the slash is a provider of the plan or a kind.
- * 3. The kinds whose catalogue lists the model.
- * 4. The kinds of its family.
+ * 3. An id of Bedrock: an ARN, or a name with its vendor such as `us.anthropic.claude-sonnet-4-5-20250929-v1:0`.
+ * 4. The kinds whose catalogue lists the model, Bedrock excepted.
+ * 5. The kinds of its family; a fine-tuned model (`ft:gpt-4o-mini:org::id`) is of its base's.
  *
  * Of several kinds a provider of the plan whose file names no models, and so takes any, goes first; then the maker's own;
  * then the only one whose key is in the environment. Two of equal right are `Ambiguous`: nothing is picked by chance.
@@ -111,7 +115,10 @@ export const resolve = (model: string, options: Options): Resolved => {
   if (instance !== undefined) return { _tag: "Provider", provider: instance.provider.name, model: instance.alias }
   const named = one(aliases(root, model)) ?? one(wireNames(root, model)) ?? prefixed(root, model)
   if (named !== undefined) return named
-  for (const found of [listed(model, options), familyOf(model)]) {
+  const kinds = ofBedrock.test(model)
+    ? [{ home: "bedrock", kinds: ["bedrock"] }]
+    : [listed(model, options), familyOf(model)]
+  for (const found of kinds) {
     const resolved = found === undefined ? undefined : pick(model, found, options)
     if (resolved !== undefined) return resolved
   }
@@ -157,7 +164,7 @@ interface Kinds {
 }
 
 const familyOf = (model: string): Kinds | undefined => {
-  const name = ModelName.bare(model)
+  const name = ModelName.bare(model.replace(/^ft:/i, ""))
   const found = families.find(({ begins }) => begins.test(name))
   if (found === undefined) return undefined
   const { also, home } = found
@@ -167,6 +174,7 @@ const familyOf = (model: string): Kinds | undefined => {
 /** The maker is the family's, if the catalogue lists the model for it too. */
 const listed = (model: string, { facts = ModelCatalogue.find }: Options): Kinds | undefined => {
   const kinds = ProviderTable.kinds.filter((kind) => {
+    if (kind === "bedrock") return false
     const { capabilities, prices } = facts(kind, model)
     return capabilities !== undefined || prices !== undefined
   })

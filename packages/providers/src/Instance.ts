@@ -100,7 +100,7 @@ export const make = (
       provider: { name: provider.name, kind: provider.kind, ...addressOf(endpoint.origin) },
       open: (request, attempt, dropped) => open(context, request, attempt, dropped)
     })
-    return { llm, probe: probe(context, llm) }
+    return { llm, probe: probe(context, llm), probeKind: probeKindOf(context) }
   })
 
 /** Who is asked, as traces name it. */
@@ -344,9 +344,15 @@ const streamed = (
   return next
 }
 
-const probe = (context: Context, llm: Llm.Llm): Effect.Effect<Duration.Duration, LlmError.LlmError> => {
-  const { endpoint, instance, row } = context
+/** Where there is no address to list models at, a question is asked instead. */
+const probeKindOf = ({ endpoint, instance, row }: Context): ProviderTable.Row["healthCheck"] => {
   const how = instance.provider.healthCheck ?? row.healthCheck
+  return how === "models" && endpoint.models === undefined ? "ping" : how
+}
+
+const probe = (context: Context, llm: Llm.Llm): Effect.Effect<Duration.Duration, LlmError.LlmError> => {
+  const { endpoint, instance } = context
+  const how = probeKindOf(context)
   if (how === "none") return Effect.succeed(Duration.zero)
   const target = endpoint.models
   const ask: Effect.Effect<unknown, LlmError.LlmError> =

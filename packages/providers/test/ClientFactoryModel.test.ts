@@ -1,4 +1,5 @@
 import { type Plan, Plans } from "@echelon/core"
+import { ProviderTable } from "@echelon/providers"
 import * as ClientFactoryModel from "@echelon/providers/ClientFactoryModel"
 import { expect, it } from "@effect/vitest"
 
@@ -51,6 +52,45 @@ it("picks the maker by the name of the family", () => {
     expect([model, resolve(model)]).toEqual([model, `${maker}/${model}`])
   for (const model of ["", "o", "opus", "gpt", "my-gpt-4", "oxygen", "toString", "__proto__"])
     expect([model, resolve(model)]).toEqual([model, "unknown"])
+})
+
+it("a family names no kind that is not there", () => {
+  const named = ClientFactoryModel.families.flatMap(({ also, home }) => (home === undefined ? also : [home, ...also]))
+  expect(named.filter((kind) => ProviderTable.find(kind) === undefined)).toEqual([])
+})
+
+it("an id of Bedrock means Bedrock, whoever made the model", () => {
+  const ids = [
+    "us.anthropic.claude-sonnet-4-5-20250929-v1:0",
+    "anthropic.claude-3-haiku-20240307-v1:0",
+    "global.anthropic.claude-opus-4-5-20251101-v1:0",
+    "amazon.nova-pro-v1:0",
+    "eu.amazon.nova-lite-v1:0",
+    "us-gov.anthropic.claude-3-5-sonnet-20240620-v1:0",
+    "meta.llama3-1-70b-instruct-v1:0",
+    "mistral.mistral-large-2402-v1:0",
+    "deepseek.r1-v1:0",
+    "openai.gpt-oss-120b-1:0",
+    "ai21.jamba-1-5-large-v1:0",
+    "arn:aws:bedrock:us-east-1::foundation-model/anthropic.claude-3-haiku-20240307-v1:0"
+  ]
+  for (const id of ids) expect([id, resolve(id, none, ["anthropic", "groq"])]).toEqual([id, `bedrock/${id}`])
+  const planned = rootOf(provider("aws", "bedrock"), provider("direct", "anthropic"))
+  expect(resolve("anthropic.claude-3-haiku-20240307-v1:0", planned)).toBe(
+    "aws/anthropic.claude-3-haiku-20240307-v1:0"
+  )
+  expect(resolve("claude-3-haiku-20240307", planned)).toBe("direct/claude-3-haiku-20240307")
+  // Without the vendor it is no id of Bedrock.
+  expect(resolve("claude-3-haiku-20240307", rootOf(provider("aws", "bedrock")))).toBe(
+    "anthropic/claude-3-haiku-20240307"
+  )
+})
+
+it("a model that was trained further is its maker's", () => {
+  expect(resolve("ft:gpt-4o-mini:org::id")).toBe("openai/ft:gpt-4o-mini:org::id")
+  expect(resolve("ft:gpt-4.1-2025-04-14:my-org:name:id", rootOf(provider("work", "openai")))).toBe(
+    "work/ft:gpt-4.1-2025-04-14:my-org:name:id"
+  )
 })
 
 it("goes by what the plan names first: instance, alias, name on the wire", () => {

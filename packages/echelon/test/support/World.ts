@@ -111,7 +111,7 @@ export interface World {
   /** Waits until nothing of any request is left. */
   readonly rest: Effect.Effect<void>
   /** Runs a program with this Echelon's services. */
-  readonly run: <A, E, R>(program: Effect.Effect<A, E, R>) => Effect.Effect<A, E, Exclude<R, Echelon.Services>>
+  readonly run: <A, E, R>(program: Effect.Effect<A, E, R>) => Effect.Effect<A, E, Exclude<R, Echelon.AnsweringServices>>
   /** Reads the configuration again. */
   readonly reload: Effect.Effect<void>
 }
@@ -230,7 +230,7 @@ export const make = (options: Options): Effect.Effect<World, never, Scope.Scope>
     const addresses = Object.fromEntries([...servers].map(([name, { fault }]) => [name, fault.url]))
     // The folder is not watched: a timer that runs is then a request's.
     const config = yield* folder(`${options.toml}\n${providers(options, addresses)}\n[reload]\nwatch = false\n`)
-    const context = yield* Effect.orDie(within(Layer.build(Echelon.layer({ config, variables: {} }))))
+    const context = yield* Effect.orDie(within(Layer.build(Echelon.layerAnswering({ config, variables: {} }))))
     const { current } = Context.get(context, Interpreter.Interpreter)
 
     const begin = (input: Partial<LlmRequest.Input> = {}): Effect.Effect<Asking, never, Scope.Scope> =>
