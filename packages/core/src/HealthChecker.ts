@@ -214,7 +214,14 @@ const makeChecker = Effect.gen(function* () {
 
   const probe = Effect.fnUntraced(function* (task: HealthEntry.Task) {
     const { entry, kind } = task
-    const built = Effect.flatMap(interpreter.current, ({ instance }) => instance(entry.name))
+    let usual: InstanceFactory.Built["probeKind"]
+    const built = Effect.tap(
+      Effect.flatMap(interpreter.current, ({ instance }) => instance(entry.name)),
+      ({ probeKind }) =>
+        Effect.sync(() => {
+          if (kind === "usual") usual = probeKind
+        })
+    )
     const ping = asked(
       Effect.scoped(
         Effect.map(Effect.timed(Effect.flatMap(built, question)), ([elapsed]) => Duration.toMillis(elapsed))
@@ -232,14 +239,16 @@ const makeChecker = Effect.gen(function* () {
     )
     const first = yield* kind === "ping" ? ping : list
     // A server without a list, or one that keeps it to itself, may answer all the same.
-    const isListRefused = kind !== "ping" && typeof first !== "number" && isRefusal(first)
+    const done = usual ?? kind
+    const isListRefused = done !== "ping" && typeof first !== "number" && isRefusal(first)
     if (isListRefused) roster.chargeMore(entry, registry.now())
     const found = isListRefused ? yield* ping : first
     return {
-      kind: isListRefused ? "ping" : kind,
+      kind: isListRefused ? "ping" : done,
       reason: typeof found === "number" ? undefined : found,
       latency: typeof found === "number" ? found : undefined,
-      isListRefused
+      isListRefused,
+      usual
     } satisfies HealthEntry.Result
   })
 

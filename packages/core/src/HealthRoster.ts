@@ -117,7 +117,10 @@ export class Roster {
       if (instance.health.heard === hears) instance.health.heard = heard
     }
     this.entries.set(plan.name, entry)
-    this.groupOf(entry).members.add(entry)
+    const group = this.groupOf(entry)
+    group.members.add(entry)
+    // It may be of another kind than those before it.
+    group.usual = undefined
     this.providerOf(entry, now).members.add(entry)
     for (const { breaker, group } of this.registry.breakersOf(plan.name)) this.heed(entry, group, breaker.snapshot(now))
   }
@@ -348,8 +351,10 @@ export class Roster {
     return task
   }
 
-  private mayProbe({ name, plan, settings }: Entry): boolean {
-    return settings.isActive && HealthProbes.kindOf(plan) !== "none" && !this.registry.isDrained(name)
+  private mayProbe(entry: Entry): boolean {
+    const { name, plan, settings } = entry
+    const { usual } = this.groupOf(entry)
+    return settings.isActive && HealthProbes.kindOf(plan, usual) !== "none" && !this.registry.isDrained(name)
   }
 
   /** Of those that are due and idle under one credential the one that was asked longest ago, so that each has its turn. */
@@ -396,8 +401,9 @@ export class Roster {
   /** Takes in what a probe found, and what it tells of those under the same credential. */
   finish({ entry, isIdle }: Task, result: Result, now: number): void {
     if (this.entries.get(entry.name) === entry) {
-      const { isListRefused, kind, latency, reason } = result
+      const { isListRefused, kind, latency, reason, usual } = result
       const group = this.groupOf(entry)
+      if (usual !== undefined) group.usual = usual
       entry.askedAt = now
       if (isListRefused && reason === undefined) group.hasNoList = true
       const proves = HealthProbes.proves(kind, entry.state.cause?._tag)

@@ -121,7 +121,7 @@ export const fromPromise = (
 ): Llm.Llm =>
   Llm.make({
     ...instanceOf(options),
-    open: (request, attempt, dropped) =>
+    open: alive(options.classify, threw, (request, attempt, dropped) =>
       options.stream !== undefined && request.stream
         ? pieces(options.stream, options.classify, request, attempt, dropped)
         : Effect.flatMap(controlled(attempt), (signal) =>
@@ -130,6 +130,7 @@ export const fromPromise = (
               (reply) => once(LlmAdapterReply.whole(reply))
             )
           )
+    )
   })
 
 /**
@@ -164,7 +165,9 @@ export const fromPromise = (
 export const fromAsyncIterable = (options: Options & { readonly stream: StreamPieces }): Llm.Llm =>
   Llm.make({
     ...instanceOf(options),
-    open: (request, attempt, dropped) => pieces(options.stream, options.classify, request, attempt, dropped)
+    open: alive(options.classify, threw, (request, attempt, dropped) =>
+      pieces(options.stream, options.classify, request, attempt, dropped)
+    )
   })
 
 /**
@@ -205,18 +208,57 @@ const attempted = <A>(
   run: () => PromiseLike<A> | A
 ): Effect.Effect<A, LlmError.LlmError> =>
   Effect.catch(Effect.tryPromise({ try: async () => run(), catch: (thrown) => ({ thrown }) }), ({ thrown }) =>
-    Effect.flatMap(Clock.currentTimeMillis, (now) => Effect.fail(errorOf(thrown, classify, now)))
+    Effect.flatMap(Clock.currentTimeMillis, (now) => Effect.fail(errorOf(thrown, classify, now, threw)))
   )
 
+const threw = "the function threw"
+const died = "the model died"
+
+/** What a foreign function makes of an error. One that fails at it has said nothing. */
+const toldBy = (classify: Classify | undefined, thrown: unknown, now: number): ReturnType<Classify> => {
+  try {
+    return classify?.(thrown, now)
+  } catch {
+    return undefined
+  }
+}
+
 /** What was thrown, as an error. A message is not shown: nobody knows what it quotes. */
-const errorOf = (thrown: unknown, classify: Classify | undefined, now: number): LlmError.LlmError => {
-  const told = classify?.(thrown, now)
+const errorOf = (thrown: unknown, classify: Classify | undefined, now: number, what: string): LlmError.LlmError => {
+  const told = toldBy(classify, thrown, now)
   if (told !== undefined) return LlmError.isLlmError(told) ? told : LlmError.make({ reason: told })
   if (LlmError.isLlmError(thrown)) return thrown
   if (AiError.isAiError(thrown)) return LlmAiError.fromAiError(thrown, now)
   const name = thrown instanceof Error && /^\w{1,64}$/.test(thrown.name) ? thrown.name : typeof thrown
-  return LlmError.make({ reason: { _tag: "Unknown" }, detail: `the function threw: ${name}` })
+  return LlmError.make({ reason: { _tag: "Unknown" }, detail: `${what}: ${name}` })
 }
+
+/**
+ * Turns defects into errors: a client that dies fails this attempt, and not the request. An interruption stays one.
+ */
+const undying = <A, E, R>(
+  classify: Classify | undefined,
+  what: string,
+  effect: Effect.Effect<A, E, R>
+): Effect.Effect<A, E | LlmError.LlmError, R> =>
+  Effect.catchCause(effect, (cause): Effect.Effect<never, E | LlmError.LlmError> => {
+    const defect = Cause.hasInterrupts(cause) ? undefined : cause.reasons.find(Cause.isDieReason)
+    if (defect === undefined) return Effect.failCause(cause)
+    return Effect.flatMap(Clock.currentTimeMillis, (now) => Effect.fail(errorOf(defect.defect, classify, now, what)))
+  })
+
+/** The same for what opens a reply, and for what it then gives. */
+const alive =
+  (classify: Classify | undefined, what: string, open: Llm.Options["open"]): Llm.Options["open"] =>
+  (request, attempt, dropped) =>
+    Effect.map(
+      undying(
+        classify,
+        what,
+        Effect.suspend(() => open(request, attempt, dropped))
+      ),
+      (source): Llm.Source => undying(classify, what, source)
+    )
 
 type Batch = readonly [Part.Part, ...Array<Part.Part>]
 
@@ -298,7 +340,7 @@ export interface LanguageModelOptions extends Options {
  * **Details** Tool calls are not resolved here: whoever asked does that, once, whichever instance answered. An object is
  * asked for whole, as effect/ai streams none.
  *
- * **Errors** `AiError`, by the table of `LlmAiError`.
+ * **Errors** `AiError`, by the table of `LlmAiError`; a defect is `Unknown`, told by its class alone.
  *
  * **Gotchas** A stream without a finish part was cut off. effect/ai itself takes it for whole.
  *
@@ -324,41 +366,45 @@ export interface LanguageModelOptions extends Options {
 export const fromLanguageModel = (model: LanguageModel.LanguageModel, options: LanguageModelOptions): Llm.Llm =>
   Llm.make({
     ...instanceOf(options),
-    open: Effect.fnUntraced(function* (request, attempt, dropped) {
-      const { object, prompt, toolChoice, toolkit } = yield* LanguageModelRequest.raise(request, dropped)
-      const context = options.context?.(request)
-      if (context === undefined) LanguageModelRequest.dropSettings(request, dropped)
-      const services = context ?? Context.empty()
-      const clock = yield* Clock.Clock
-      const failed = (error: unknown) => errorOf(error, options.classify, clock.currentTimeMillisUnsafe())
-      const asked = { prompt, toolkit, toolChoice, disableToolCallResolution: true } as const
-      if (request.stream && object === undefined) {
-        const parts = Stream.provideContext(model.streamText(asked), services)
-        const pull = yield* Effect.provideService(Stream.toPull(parts), Scope.Scope, attempt.scope)
-        const next: Llm.Source = Pull.matchEffect(pull, {
-          onSuccess: (batch) => {
-            const converted = batch.flatMap((part) => fromStream(part, failed))
-            return isBatch(converted) ? Effect.succeed(converted) : next
-          },
-          onFailure: (cause) => Effect.failCause(Cause.map(cause, failed)),
-          onDone: () => Cause.done()
-        })
-        return next
-      }
-      const response = yield* Effect.mapError(
-        Effect.provideContext(
-          object === undefined
-            ? model.generateText(asked)
-            : model.generateObject({ ...asked, schema: object.schema, objectName: object.name }),
-          services
-        ),
-        failed
-      )
-      const parts = response.content.flatMap((part, at) => LanguageModelParts.fromResponse(part, String(at)))
-      // A whole answer need not say so.
-      if (parts.at(-1)?.type !== "finish") parts.push(unfinished)
-      return once(parts)
-    })
+    open: alive(
+      options.classify,
+      died,
+      Effect.fnUntraced(function* (request, attempt, dropped) {
+        const { object, prompt, toolChoice, toolkit } = yield* LanguageModelRequest.raise(request, dropped)
+        const context = options.context?.(request)
+        if (context === undefined) LanguageModelRequest.dropSettings(request, dropped)
+        const services = context ?? Context.empty()
+        const clock = yield* Clock.Clock
+        const failed = (error: unknown) => errorOf(error, options.classify, clock.currentTimeMillisUnsafe(), threw)
+        const asked = { prompt, toolkit, toolChoice, disableToolCallResolution: true } as const
+        if (request.stream && object === undefined) {
+          const parts = Stream.provideContext(model.streamText(asked), services)
+          const pull = yield* Effect.provideService(Stream.toPull(parts), Scope.Scope, attempt.scope)
+          const next: Llm.Source = Pull.matchEffect(pull, {
+            onSuccess: (batch) => {
+              const converted = batch.flatMap((part) => fromStream(part, failed))
+              return isBatch(converted) ? Effect.succeed(converted) : next
+            },
+            onFailure: (cause) => Effect.failCause(Cause.map(cause, failed)),
+            onDone: () => Cause.done()
+          })
+          return next
+        }
+        const response = yield* Effect.mapError(
+          Effect.provideContext(
+            object === undefined
+              ? model.generateText(asked)
+              : model.generateObject({ ...asked, schema: object.schema, objectName: object.name }),
+            services
+          ),
+          failed
+        )
+        const parts = response.content.flatMap((part, at) => LanguageModelParts.fromResponse(part, String(at)))
+        // A whole answer need not say so.
+        if (parts.at(-1)?.type !== "finish") parts.push(unfinished)
+        return once(parts)
+      })
+    )
   })
 
 const unfinished: Part.Part = { type: "finish", reason: "unknown", usage: { inputTokens: {}, outputTokens: {} } }

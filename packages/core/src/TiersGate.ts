@@ -56,6 +56,9 @@ export class Gate {
   /** Who was asked for this request: nobody is passed over for one of them. */
   private readonly asked: Array<Member.Member> = []
   private readonly isLeft = (member: Member.Member): boolean => !this.asked.includes(member) && this.can(member)
+  /** Whether an unhealthy one was held back in favour of a healthy one, and whether that is over. */
+  private heldBack = false
+  private asksUnhealthy = false
   /** Whether who is asked must go on from what was delivered. */
   mustResume = false
 
@@ -76,7 +79,8 @@ export class Gate {
   /** Whether each member can be asked now. */
   availability(now: number): (member: Failover.Member) => Failover.Availability {
     const readmitted = this.readmitted(now)
-    const isHealthPreferred = passesUnhealthy(this.engine.tiers, this.isLeft, now)
+    const isHealthPreferred = !this.asksUnhealthy && passesUnhealthy(this.engine.tiers, this.isLeft, now)
+    if (isHealthPreferred) this.heldBack = true
     return (asked) => {
       const member = asked as Member.Member
       if (!this.can(member)) return "out"
@@ -89,6 +93,16 @@ export class Gate {
       if (full._tag === "TooLarge") return "out"
       return { until: full.retryAt ?? now + recheck }
     }
+  }
+
+  /**
+   * Lets the unhealthy be asked from now on, since no healthy one can be: its tier is left, or it is full. Tells whether
+   * that changes anything.
+   */
+  readmitUnhealthy(): boolean {
+    if (!this.heldBack || this.asksUnhealthy) return false
+    this.asksUnhealthy = true
+    return true
   }
 
   /** Whether no limit stands in the member's way now. */

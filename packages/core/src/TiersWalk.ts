@@ -103,7 +103,10 @@ export class Walk {
     // What a tier may take of the deadline is spent: the rest is for the next.
     if (this.share?.tier === this.state.tier && this.share.end !== undefined && now >= this.share.end)
       this.state = Failover.nextTier(this.state)
-    const [decision, state] = Failover.decide(this.tiers, this.limits, this.state, this.gate.availability(now), now)
+    const before = this.state
+    const [decision, state] = Failover.decide(this.tiers, this.limits, before, this.gate.availability(now), now)
+    // Health is a preference: it costs nobody an answer.
+    if (decision._tag === "Stop" && this.gate.readmitUnhealthy()) return this.step()
     this.state = state
     switch (decision._tag) {
       case "Stop":

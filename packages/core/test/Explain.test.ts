@@ -137,7 +137,10 @@ const disagreement = (
       failed.push(entry.instance)
     }
   }
-  return next === route.length ? undefined : `${route.length} attempts instead of ${next}`
+  if (next === route.length) return undefined
+  // When no healthy one can be asked any more, the held back are, in what is left of the tiers.
+  const last = tiers.flatMap(({ members }) => members.filter(isHeldBack)).map(({ instance }) => instance)
+  return last.includes(route[next]?.instance ?? "") ? undefined : `${route.length} attempts instead of ${next}`
 }
 
 /** Lets a health checker that is not there put instances out by chance, and take them in again. */

@@ -34,6 +34,7 @@ const world = () => {
   /** What lists fail with, by provider. */
   const unlisted = new Map<string, Reason.Reason>()
   let gate: Effect.Effect<void> = Effect.void
+  let probeKind: InstanceFactory.Built["probeKind"]
   let running = 0
   let most = 0
   const layer = Layer.merge(
@@ -55,6 +56,7 @@ const world = () => {
           }),
           ({ llm }) => ({
             llm,
+            probeKind,
             probe: Effect.gen(function* () {
               asked.push(["list", plan.name, yield* Clock.currentTimeMillis])
               running += 1
@@ -83,6 +85,9 @@ const world = () => {
     unlisted,
     running: () => running,
     most: () => most,
+    setKind: (kind: InstanceFactory.Built["probeKind"]) => {
+      probeKind = kind
+    },
     setGate: (effect: Effect.Effect<void>) => {
       gate = effect
     },
@@ -437,6 +442,42 @@ it.effect("health alone never leaves nobody to ask", () => {
   )
 })
 
+it.effect("a healthy one that the request has left behind holds nobody back", () => {
+  const scene = world()
+  const root = pair({ names: ["a", "b", "c"] })
+  const tiered = {
+    ...root,
+    groups: {
+      chat: plans.group(
+        "chat",
+        [
+          plans.echelon("chat", 1, ["a", "b"], { maxRetries: 0 }),
+          plans.echelon("chat", 2, ["c"], { maxRetries: 0, priority: 2 })
+        ],
+        breaker(100)
+      )
+    }
+  }
+  return run(
+    tiered,
+    scene,
+    Effect.gen(function* () {
+      scene.failing.set("a", overloaded).set("b", overloaded).set("c", overloaded)
+      yield* tries(6)
+      expect((yield* statuses)["c"]?.status).toBe("unhealthy")
+      scene.failing.delete("a")
+      scene.failing.delete("b")
+      yield* tries(2)
+      scene.failing.clear()
+      scene.failing.set("a", overloaded)
+      expect((yield* statuses)["c"]?.status).toBe("unhealthy")
+      // The tier of the healthy "b" may make no second attempt.
+      const answer = yield* ask()
+      expect(answer.route.map(({ instance }) => instance)).toEqual(["a", "c"])
+    })
+  )
+})
+
 it.effect("what is the caller's fault, and a limit, is no failure", () => {
   const scene = world()
   return run(
@@ -617,6 +658,46 @@ it.effect("a proof before the breaker's own time makes the instance healthy, and
       expect([yield* shown, yield* state]).toEqual(["a healthy,b healthy", "closed"])
     })
   )
+})
+
+it.effect("what is usual for a kind of provider is known once it was probed: a list is free, a question proves", () => {
+  const unpriced = pair({ provider: { healthCheck: undefined } })
+  const prices = { input: 1, output: 2 }
+  const root = {
+    ...unpriced,
+    instances: Object.fromEntries(
+      Object.entries(unpriced.instances).map(([name, one]) => [name, { ...one, model: { ...one.model, prices } }])
+    )
+  }
+  const told = (kind: InstanceFactory.Built["probeKind"], reason: Reason.Reason) => {
+    const scene = world()
+    scene.setKind(kind)
+    scene.unlisted.set("p", reason)
+    return run(
+      root,
+      scene,
+      Effect.gen(function* () {
+        const checker = yield* health
+        yield* checker.check("a")
+        const first = yield* shown
+        scene.unlisted.clear()
+        yield* checker.check("b")
+        // Nobody is ever asked again where that is usual.
+        if (kind === "none") yield* later("10 minutes")
+        const [spent] = yield* checker.spent
+        return [first, Math.round(((spent?.usd ?? 0) * 1e6) / (16 + 32)), scene.who("list"), scene.who("ping")]
+      })
+    )
+  }
+  return Effect.gen(function* () {
+    // The first is priced as a question. What a list fails with holds for all, what a question does for its model.
+    expect(yield* told(undefined, overloaded)).toEqual(["a degraded,b unknown", 2, ["a", "b"], []])
+    expect(yield* told("models", overloaded)).toEqual(["a degraded,b degraded", 1, ["a", "b"], []])
+    expect(yield* told("ping", overloaded)).toEqual(["a degraded,b unknown", 2, ["a"], ["b"]])
+    // A question that was refused is not asked twice.
+    expect(yield* told("ping", refused)).toEqual(["a unhealthy,b unknown", 2, ["a"], ["b"]])
+    expect(yield* told("none", overloaded)).toEqual(["a degraded,b unknown", 1, ["a"], []])
+  })
 })
 
 // Providers.

@@ -75,6 +75,18 @@ it("says what an answer proves, when only a question does, and what holds for al
   ]).toEqual([true, false, false, true, true])
 })
 
+it("what is usual for the kind of provider stands where the plan says nothing", () => {
+  const of = (healthCheck: Plan.Provider["healthCheck"]) =>
+    Plans.instance({
+      provider: Plans.provider({ name: "p", kind: "k", healthCheck }),
+      alias: "a",
+      model: Plans.model({ model: "m" })
+    })
+  const usual = [undefined, "models", "ping", "none"] as const
+  expect(usual.map((one) => HealthProbes.kindOf(of(undefined), one))).toEqual(["usual", "usual", "ping", "none"])
+  expect(usual.map((one) => HealthProbes.kindOf(of("models"), one))).toEqual(Array(4).fill("models"))
+})
+
 it("what a probe may cost, and how long one that is out is left alone", () => {
   const prices = { input: 10, output: 20 }
   expect(HealthProbes.costOf("models", undefined)).toBe(0)

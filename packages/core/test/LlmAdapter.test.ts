@@ -250,6 +250,81 @@ it.effect("classify tells what a thrown value means; what says it by itself need
   })
 )
 
+it.effect("a defect falls over to another instance, and shows no message", () =>
+  Effect.gen(function* () {
+    const secret = new TypeError("the key sk-secret is wrong")
+    const dies = yield* LanguageModel.make({
+      generateText: () => Effect.die(secret),
+      streamText: () => Stream.die(secret)
+    })
+    const throws: LanguageModel.LanguageModel = {
+      ...dies,
+      generateText: () => {
+        throw secret
+      },
+      streamText: () => {
+        throw secret
+      }
+    }
+    const ai = AiError.make({ module: "M", method: "m", reason: new AiError.RateLimitError({}) })
+    const typed = yield* LanguageModel.make({ generateText: () => Effect.die(ai), streamText: () => Stream.die(ai) })
+    const { service } = yield* model([{ type: "text", text: "hello" }])
+    const context = (): never => {
+      throw secret
+    }
+    // Functions written in JavaScript give what they like.
+    const odd = { toolCalls: 7, finishReason: "stop" } as unknown as string
+    const members: ReadonlyArray<readonly [Llm.Llm, string, string]> = [
+      [LlmAdapter.fromLanguageModel(dies, { id: "dies" }), "Unknown", "the model died: TypeError"],
+      [LlmAdapter.fromLanguageModel(throws, { id: "throws" }), "Unknown", "the model died: TypeError"],
+      [LlmAdapter.fromLanguageModel(typed, { id: "typed" }), "RateLimited", ""],
+      [LlmAdapter.fromLanguageModel(service, { id: "context", context }), "Unknown", "the model died: TypeError"],
+      [promise(async () => odd), "Unknown", "the function threw: TypeError"],
+      [
+        promise(() => Promise.reject(new RangeError("secret")), {
+          classify: () => {
+            throw secret
+          }
+        }),
+        "Unknown",
+        "the function threw: RangeError"
+      ],
+      [iterable(() => undefined as never), "Unknown", "the function threw: TypeError"]
+    ]
+    for (const [llm, reason, detail] of members) {
+      for (const ask of [failure(llm), Effect.flip(drain(llm))]) {
+        const error = yield* ask
+        expect([llm.id, error.reason._tag]).toEqual([llm.id, reason])
+        expect(error.detail ?? "").toContain(detail)
+        expect(`${error.message} ${JSON.stringify(error)}`).not.toContain("secret")
+      }
+      const up = promise(async () => "hello", { id: "up" })
+      const pool = yield* Pool.make([llm, up], { id: "pool" })
+      const answer = yield* Llm.generate(pool, { prompt: "hi" })
+      expect(answer).toMatchObject({ text: "hello", instance: "up" })
+    }
+  })
+)
+
+it.effect("a defect after commit breaks the stream with what was delivered", () =>
+  Effect.gen(function* () {
+    const service = yield* LanguageModel.make({
+      generateText: () => Effect.succeed([]),
+      streamText: () =>
+        Stream.concat(
+          Stream.make(
+            { type: "text-start" as const, id: "0" },
+            { type: "text-delta" as const, id: "0", delta: "half " }
+          ),
+          Stream.die(new Error("the key sk-secret"))
+        )
+    })
+    const error = yield* Effect.flip(drain(LlmAdapter.fromLanguageModel(service, { id: "ai" })))
+    expect(error).toMatchObject({ reason: { _tag: "Unknown" }, delivered: "half ", instance: "ai" })
+    expect(`${error.message} ${JSON.stringify(error)}`).not.toContain("secret")
+  })
+)
+
 it.effect("a stream that throws after commit breaks with what was delivered", () =>
   Effect.gen(function* () {
     const llm = iterable(

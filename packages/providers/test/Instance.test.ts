@@ -758,6 +758,12 @@ it.effect("probes by listing models, or by a short question, or not at all", () 
     expect(JSON.parse(server.seen[1]?.body ?? "")).toMatchObject({ max_completion_tokens: 16 })
     yield* (yield* build("openai", server.url, { healthCheck: "none" })).probe
     expect(server.seen.length).toBe(2)
+    const kind = (healthCheck?: "models" | "ping" | "none") =>
+      Effect.map(build("openai", server.url, { healthCheck }), ({ probeKind }) => probeKind)
+    expect([yield* kind(), yield* kind("ping"), yield* kind("none")]).toEqual(["models", "ping", "none"])
+    // Where there is no list a question is asked, whatever the plan wants.
+    const unlisted = yield* build("bedrock", server.url, { region: "eu-central-1", healthCheck: "models" })
+    expect(unlisted.probeKind).toBe("ping")
   })
 )
 

@@ -20,6 +20,7 @@ export const instance = (name: string, options: Partial<Control.InstanceSnapshot
   isPinned: false,
   inFlight: 0,
   coolingUntil: undefined,
+  isUnhealthy: false,
   stats: { firstOutput: undefined, tokensPerSecond: undefined, successRate: 1, observedAt: 0 },
   limits: [],
   breakers: [],
