@@ -59,16 +59,25 @@ const find = Effect.fnUntraced(function* ({ config, env }: Options) {
   const { Catalogue, Check, ConfigManagement, Problem, Variables, WorstCase, catalogue } = yield* modules
   const own = yield* yield* Variables.Variables
   const variables = EmbeddedVariables.withStandIns(env, own)
-  return yield* ConfigManagement.load({ config, env, variables }).pipe(
+  const loaded = yield* ConfigManagement.load({ config, env, variables }).pipe(
     Effect.provideService(Catalogue, catalogue),
     Effect.match({
-      onFailure: ({ problems }): Found => ({ problems, worst: undefined }),
-      onSuccess: ({ plan, resolved, warnings }): Found => {
+      onFailure: (): Found | undefined => undefined,
+      onSuccess: ({ plan, resolved, warnings }): Found | undefined => {
         const problems = Problem.sort([...warnings, ...Check.analyze(plan, resolved)])
         return { problems, worst: problems.some(Problem.isError) ? undefined : WorstCase.all(plan) }
       }
     })
   )
+  if (loaded !== undefined) return loaded
+  // With errors, what the graph shows all the same is told, too.
+  const problems = yield* Effect.provideService(
+    ConfigManagement.check({ config, env, variables }),
+    Catalogue,
+    catalogue
+  )
+  const found: Found = { problems, worst: undefined }
+  return found
 })
 
 const count = (value: number, what: string): string => `${value} ${what}${value === 1 ? "" : "s"}`
@@ -191,7 +200,12 @@ const sarif = Effect.fnUntraced(function* ({ problems }: Found, root: string) {
   const path = yield* Path.Path
   const file = yield* Effect.orDie(path.fromFileUrl(new URL("../package.json", import.meta.url)))
   const { version } = JSON.parse(yield* Effect.orDie(fs.readFileString(file))) as { readonly version: string }
-  return `${JSON.stringify(Sarif.make(problems, { root, version }), undefined, 2)}\n`
+  const above = `${root.replace(/\/+$/, "") || root}/`
+  const names = yield* Effect.orElseSucceed(fs.readDirectory(root, { recursive: true }), (): Array<string> => [])
+  const files = names.filter((name) => name.endsWith(".toml")).sort()
+  const shown = files.includes("global.toml") ? "global.toml" : (files[0] ?? "global.toml")
+  const options = { root, version, file: `${above}${shown}`, cwd: path.resolve(".") }
+  return `${JSON.stringify(Sarif.make(problems, options), undefined, 2)}\n`
 })
 
 /**
@@ -225,10 +239,11 @@ const flag = (name: string, description: string) =>
 export const command = Command.make(
   "check",
   {
-    config: Argument.String("dir").pipe(
+    dir: Argument.String("dir").pipe(
       Argument.withDescription('The folder of TOML files; "configs" when absent'),
-      Argument.withDefault("configs")
+      Argument.optional
     ),
+    config: Flag.String("config").pipe(Flag.withDescription("The same, as the other commands say it"), Flag.optional),
     env: Flag.String("env").pipe(
       Flag.withDescription("environments/<name>.toml of the folder"),
       Flag.optional,
@@ -238,9 +253,14 @@ export const command = Command.make(
     sarif: flag("sarif", "Print SARIF 2.1.0, for code scanning"),
     strict: flag("strict", "Exit 1 on warnings, too")
   },
-  Effect.fnUntraced(function* ({ config, env, json: isJson, sarif: isSarif, strict }) {
+  Effect.fnUntraced(function* ({ config: named, dir, env, json: isJson, sarif: isSarif, strict }) {
+    const output = yield* Output
+    if (Option.isSome(named) && Option.isSome(dir)) {
+      yield* output.diagnose("error: --config says what DIR says; give one of them")
+      return yield* new Failure.Failure({ exitCode: 2 })
+    }
+    const config = Option.getOrElse(dir, () => Option.getOrElse(named, () => "configs"))
     if (isJson && isSarif) {
-      const output = yield* Output
       yield* output.diagnose("error: --json and --sarif exclude each other; give one of them")
       return yield* new Failure.Failure({ exitCode: 2 })
     }

@@ -279,9 +279,8 @@ export const levels: Readonly<Record<Reason.ReasonTag, Extract<LogLevel.Severity
 /** A name that is longer than this is cut. */
 const longest = 120
 
-/** Control characters break lines and move cursors. */
-// biome-ignore lint/suspicious/noControlCharactersInRegex: these are what must go
-const controls = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g
+/** Control characters would break lines and end texts in some stores; those of direction would disguise what follows. */
+const controls = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu
 
 /**
  * A name that somebody chose, as it may stand in a line: on one line and not long.

@@ -14,7 +14,7 @@ import * as Capability from "./Capability.ts"
 import * as Interpreter from "./Interpreter.ts"
 import type * as Llm from "./Llm.ts"
 import type * as LlmError from "./LlmError.ts"
-import type * as LlmRequest from "./LlmRequest.ts"
+import * as LlmRequest from "./LlmRequest.ts"
 import * as Observe from "./Observe.ts"
 import type * as Plan from "./Plan.ts"
 
@@ -68,6 +68,8 @@ export class Router extends Context.Service<
   {
     /** Who answers a request with this metadata; for as long as the scope is open, whatever is changed. */
     readonly resolve: (metadata: LlmRequest.Metadata) => Effect.Effect<Llm.Llm, LlmError.LlmError, Scope.Scope>
+    /** Fails, and tells whoever watches of a request that cannot be made of what was asked. */
+    readonly refuse: (error: LlmError.LlmError, stream: boolean) => Effect.Effect<never, LlmError.LlmError>
     /** The router as an `Llm`: it resolves each request that it is given. */
     readonly llm: Llm.Llm
   }
@@ -91,6 +93,10 @@ export class Router extends Context.Service<
         })
       return Router.of({
         resolve,
+        refuse: (error, stream) =>
+          Effect.flatMap(LlmRequest.make({ prompt: "" }, { stream, commit: "finish" }), (request) =>
+            Observe.refused(registry.observers, request, error)
+          ),
         llm: {
           id: "router",
           capabilities: Capability.unknown,

@@ -15,9 +15,8 @@ export const other = "(other)"
 /** No longer name is kept: all names of a row together must fit into a key of an index, 2,704 bytes in Postgres. */
 const longest = 120
 
-/** Control characters would break lines, move cursors, and end texts in some stores. */
-// biome-ignore lint/suspicious/noControlCharactersInRegex: these are what must go
-const controls = /[\u0000-\u001f\u007f-\u009f\u2028\u2029]/g
+/** Control characters would break lines and end texts in some stores; those of direction would disguise what follows. */
+const controls = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu
 
 /**
  * A name without what cannot be stored or printed.

@@ -147,6 +147,24 @@ it.effect("a request that names nobody who is known is told too", () =>
   )
 )
 
+it.effect("what is no request at all is told too, without what was wrong in it", () =>
+  run(
+    Effect.gen(function* () {
+      const { ended, told } = yield* listening
+      const wrong = { requestId: "two\nlines", tenant: "t" }
+      const errors = [
+        yield* Effect.flip(ask(wrong)),
+        yield* Effect.flip(Stream.runDrain(Orchestrator.stream(input(wrong)))),
+        yield* Effect.flip(Effect.scoped(Orchestrator.open(input(wrong)))),
+        yield* Effect.flip(Orchestrator.embed({ input: "hi", metadata: wrong }))
+      ]
+      expect(new Set(errors.map(({ reason }) => reason._tag))).toEqual(new Set(["InvalidRequest"]))
+      expect(told).toEqual(errors.flatMap(() => ["start router router", "end failed InvalidRequest"]))
+      expect(ended.map(({ id }) => id.startsWith("req_"))).toEqual([true, true, true, true])
+    })
+  )
+)
+
 it.effect("a guard refuses before anything is queued or asked, at every level that is passed", () =>
   run(
     Effect.gen(function* () {

@@ -147,8 +147,15 @@ const tell = (reload: ConfigManagement.Reload): Effect.Effect<void> => {
   const what = `${paths.join(", ")}${more > 0 ? ` and ${more} more` : ""}`
   const count = reload.problems.length
   const warnings = count === 0 ? "" : `; ${count} warning${count === 1 ? "" : "s"}, which echelon check shows`
-  return Effect.logInfo(`the configuration was read again; changed: ${what || "nothing"}${warnings}`)
+  const late = reload.changes.map(({ path }) => Origin.formatPath(path)).filter((path) => restarting.has(path))
+  return Effect.andThen(
+    Effect.logInfo(`the configuration was read again; changed: ${what || "nothing"}${warnings}`),
+    late.length === 0 ? Effect.void : Effect.logWarning(`needs a restart to hold: ${late.join(", ")}`)
+  )
 }
+
+/** Where the books are kept is opened once. */
+const restarting = new Set(["store", "path", "url", "time_zone", "max_tenants"].map((key) => `usage.${key}`))
 
 /**
  * Reads the folder again. New requests use the new plan, those in flight end on the old one. A tree with

@@ -424,10 +424,10 @@ it.effect("says what cannot be said", () =>
       expect.objectContaining({ type: "unsupported", feature: "header x-mine" }),
       { type: "unsupported", feature: "message part custom" },
       { type: "unsupported", feature: "tool result part file-id" },
-      { type: "compatibility", feature: "reasoning max", details: 'asked for as "high"' }
+      { type: "compatibility", feature: "reasoning max", details: 'asked for as "xhigh"' }
     ])
     const { messages, settings } = asked(up)
-    expect(settings.reasoningEffort).toBe("high")
+    expect(settings.reasoningEffort).toBe("xhigh")
     expect(messages).toMatchObject([
       {
         role: "tool",

@@ -1,7 +1,7 @@
 import * as UsageLedger from "@echelon/core/UsageLedger"
+import * as PostgresLedger from "@echelon/operations/PostgresLedger"
 import { afterAll, expect, it } from "@effect/vitest"
 import { Cause, Effect, Layer, Redacted } from "effect"
-import * as PostgresLedger from "../src/PostgresLedger.ts"
 import { survivesKills } from "./support/killed.ts"
 import { durableContract, ledgerContract } from "./support/ledgerContract.ts"
 import { row } from "./support/ledgerRows.ts"

@@ -2,8 +2,8 @@
 import { writeSync } from "node:fs"
 import * as Plans from "@echelon/core/Plans"
 import * as UsageLedger from "@echelon/core/UsageLedger"
+import * as UsageStore from "@echelon/operations/UsageStore"
 import { Effect, Redacted } from "effect"
-import * as UsageStore from "../../src/UsageStore.ts"
 import { row } from "./ledgerRows.ts"
 
 const [store = "", where = "", rows = "1"] = process.argv.slice(2)

@@ -1,7 +1,7 @@
 /** Writes one batch to a file, and leaves the ledger open: nothing may keep the process from ending. */
 import * as UsageLedger from "@echelon/core/UsageLedger"
+import * as SqliteLedger from "@echelon/operations/SqliteLedger"
 import { Effect, Layer, Scope } from "effect"
-import * as SqliteLedger from "../../src/SqliteLedger.ts"
 import { row } from "./ledgerRows.ts"
 
 const [path = ""] = process.argv.slice(2)
