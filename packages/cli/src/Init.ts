@@ -144,7 +144,7 @@ export const command = Command.make(
     ),
     providers: Flag.String("provider").pipe(
       Flag.withDescription(
-        "A provider to start with, more than once for several: openai, anthropic, gemini, deepseek, groq, ollama, ...; openai and anthropic when absent"
+        "A provider to start with, more than once for several: openai, anthropic, gemini, bedrock, vertex, deepseek, groq, ollama, ...; openai and anthropic when absent"
       ),
       Flag.atLeast(0)
     ),
@@ -159,7 +159,7 @@ export const command = Command.make(
   Command.withDescription("Write a commented tree to start from; any one of its providers' keys starts it"),
   Command.withExamples([
     { command: "echelon init", description: "Into configs/, for OpenAI and Anthropic" },
-    { command: "echelon init my-configs --provider groq", description: "For one provider" },
+    { command: "echelon init my-configs --provider bedrock", description: "For one provider" },
     { command: "echelon init my-configs --provider ollama", description: "Without any key" }
   ])
 )

@@ -121,8 +121,9 @@ const write = Effect.fnUntraced(function* (files: Readonly<Record<string, string
 /**
  * Runs the command.
  *
- * **Details** With `out`, the report goes to standard output. Without it the files do, and the report goes beside.
- * It fails when a file cannot be read, and, after all was written, when the result would not pass `check`.
+ * **Details** With `out`, the report goes to standard output. Without it the files do, and the report goes beside; files
+ * that are current are where they were and are not printed. It fails when a file cannot be read, and, after all was
+ * written, when the result would not pass `check`.
  *
  * @since 0.1.0
  * @category running
@@ -145,7 +146,7 @@ export const run = (
     if (failures.length > 0 || Result.isFailure(migrated)) return yield* tellProblems(failures, options.json)
     const migration = migrated.success
     const report = MigrateReport.lines(migration)
-    if (options.out !== undefined && !migration.current) {
+    if (options.out !== undefined) {
       yield* write(migration.files, options.out, options.force).pipe(
         Effect.catchTag("PlatformError", (error) =>
           Effect.andThen(
@@ -160,7 +161,13 @@ export const run = (
     } else if (options.out === undefined && !migration.current) {
       yield* output.write(MigrateReport.listing(migration))
       for (const line of report) yield* output.diagnose(line)
-    } else for (const line of report) yield* output.write(`${line}\n`)
+    } else {
+      for (const line of report) yield* output.write(`${line}\n`)
+      const count = Object.keys(migration.files).length
+      if (migration.current && options.out !== undefined) {
+        yield* output.write(`copied as ${count === 1 ? "it is" : "they are"}: ${count} file${count === 1 ? "" : "s"}\n`)
+      }
+    }
     const empty = Object.keys(migration.files).length === 0
     if (empty && !options.json) yield* output.diagnose("error: nothing could be carried over")
     if (empty || migration.problems.length > 0) return yield* new Failure.Failure({ exitCode: 1 })

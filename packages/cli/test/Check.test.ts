@@ -1,6 +1,6 @@
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
-import { dirname, join } from "node:path"
+import { dirname, join, relative } from "node:path"
 import { fileURLToPath } from "node:url"
 import * as Check from "@echelon/cli/Check"
 import { Output } from "@echelon/cli/Output"
@@ -103,7 +103,7 @@ Cost: 1000 tokens of input and the most output that its echelon allows, every at
     const { code, stdout } = yield* run([failed])
     expect([code, stdout]).toEqual([
       1,
-      `${failed}/llms/groups/chat.toml:2:11 error llms.groups.chat.echelon1.models: unknown instance "local-b"; did you mean "local-a"?\n1 error\n`
+      `${failed}/llms/groups/chat.toml:2:11 error llms.groups.chat.echelon1.models[0]: unknown instance "local-b"; did you mean "local-a"?\n1 error\n`
     ])
   })
 )
@@ -177,6 +177,22 @@ it.live("--sarif prints a log, and fails as the rest does", () =>
     const log = JSON.parse(stdout)
     expect([code, log.version, log.runs[0].results[0].ruleId]).toEqual([1, "2.1.0", "reference"])
     expect(log.runs[0].tool.driver.version).toMatch(/^\d+\.\d+\.\d+$/)
+    const uris = Effect.fnUntraced(function* (root: string) {
+      const variables = { ECHELON__NONSENSE__X: "1" }
+      const { results } = JSON.parse((yield* run([root, "--sarif"], { variables })).stdout).runs[0]
+      type Result = {
+        readonly locations: ReadonlyArray<{ readonly physicalLocation: { readonly artifactLocation: object } }>
+      }
+      return (results as ReadonlyArray<Result>).map((one) => one.locations[0]?.physicalLocation.artifactLocation)
+    })
+    // Of a variable: at a file of the folder, and below the working directory by a relative address.
+    expect(yield* uris(failed)).toContainEqual({ uri: `file://${failed}/llms/groups/chat.toml` })
+    expect(yield* uris(shipped)).toContainEqual({
+      uri: `${relative(process.cwd(), shipped).replaceAll("\\", "/")}/global.toml`.replace(
+        /^\.\.\/.*/,
+        `file://${shipped}/global.toml`
+      )
+    })
     const both = yield* run([failed, "--sarif", "--json"])
     expect(both).toEqual({
       code: 2,
@@ -247,5 +263,20 @@ it.live("the shipped tree has no error with one key, in no environment, and embe
     // A few true remarks, not a flood.
     expect(problems.length).toBeLessThanOrEqual(3)
     expect(worstCase[0]).toMatchObject({ attempts: 11, timeMs: 30_000 })
+  })
+)
+
+it.live("with errors, what the graph shows all the same is told, too", () =>
+  Effect.gen(function* () {
+    const chat = `${small["llms/groups/chat.toml"]}`.replace(
+      "[echelon1]",
+      '[echelon1]\ntemperature = "hot"\nttft_timeout = 19'
+    )
+    const root = yield* folder({ ...small, "llms/groups/chat.toml": chat })
+    const { code, stdout } = yield* run([root])
+    expect(code).toBe(1)
+    expect(stdout).toContain('temperature: expected a number from 0 to 2; found "hot"')
+    expect(stdout).toContain("ttft_timeout: 19 s never run out: timeout = 10 s ends an attempt before")
+    expect(stdout).toContain("1 error, 1 warning")
   })
 )

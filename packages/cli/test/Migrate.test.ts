@@ -161,8 +161,15 @@ it.effect("a folder of older files is read whole; a current one is left as it is
     expect(yield* check(older.at("new"))).toEqual([])
     const fs = yield* FileSystem.FileSystem
     const second = yield* run(older.at("new"), "--out", older.at("again"))
-    expect([second.code, second.out]).toEqual([0, "the configuration is current; nothing was changed\n"])
-    expect(yield* fs.exists(older.at("again"))).toBe(false)
+    const said = "the configuration is current; nothing was changed\n"
+    expect([second.code, second.out]).toEqual([0, `${said}copied as they are: 2 files\n`])
+    for (const name of ["llms/provider/openai.toml", "llms/groups/fast.toml"]) {
+      expect(yield* fs.readFileString(older.at(`again/${name}`))).toBe(
+        yield* fs.readFileString(older.at(`new/${name}`))
+      )
+    }
+    const third = yield* run(older.at("new"))
+    expect([third.code, third.out]).toEqual([0, said])
   }).pipe(Effect.provide(NodeServices.layer))
 )
 
@@ -208,8 +215,35 @@ it.effect("a result that would not pass the check is written, told, and ends wit
     const { code, out } = yield* run(at("g.toml"), "--out", at("new"))
     expect(code).toBe(1)
     expect(out).toContain(
-      'still to mend:\n  llms/groups/g.toml:4:11 error llms.groups.g.echelon1.models: unknown instance "openai-gpt4"; none is configured\n'
+      'still to mend:\n  llms/groups/g.toml:4:11 error llms.groups.g.echelon1.models[0]: unknown instance "openai-gpt4"; none is configured\n'
     )
+  }).pipe(Effect.provide(NodeServices.layer))
+)
+
+it.effect("a current tree that would not pass the check is copied, told, and ends with 1", () =>
+  Effect.gen(function* () {
+    const { at } = yield* folder({ "old/llms/groups/g.toml": '[echelon1]\nmodels = ["openai-gpt4"]' })
+    const { code, out } = yield* run(at("old"), "--out", at("new"))
+    expect(code).toBe(1)
+    expect(out.split("\n")).toEqual([
+      "no key has to change",
+      "still to mend:",
+      '  llms/groups/g.toml:2:11 error llms.groups.g.echelon1.models[0]: unknown instance "openai-gpt4"; none is configured',
+      "copied as it is: 1 file",
+      ""
+    ])
+    const fs = yield* FileSystem.FileSystem
+    expect(yield* fs.exists(at("new/llms/groups/g.toml"))).toBe(true)
+    expect((yield* run(at("old"), "--json")).code).toBe(1)
+  }).pipe(Effect.provide(NodeServices.layer))
+)
+
+it.effect("a provider in a flat folder is written where it belongs", () =>
+  Effect.gen(function* () {
+    const { at } = yield* folder({ "old/openai.toml": 'type = "openai"\napi_key = "${OPENAI_API_KEY}"\n[models.gpt4]' })
+    const { code, out } = yield* run(at("old"), "--out", at("new"))
+    expect([code, out.split("\n")[0]]).toEqual([0, "an older configuration: 3 keys into 1 file"])
+    expect(yield* check(at("new"))).toEqual([])
   }).pipe(Effect.provide(NodeServices.layer))
 )
 
@@ -231,7 +265,7 @@ it.effect("what holds nothing that is known ends with 1, and what was expected i
 
 it.effect("a file of a folder that is not read is told, and the rest is migrated", () =>
   Effect.gen(function* () {
-    const { root } = yield* folder({ "llms/groups/G.TOML": "", "llms/groups/g.toml": '[echelon1]\nmodels = ["a-b"]' })
+    const { root } = yield* folder({ "llms/groups/G.TOML": "", "llms/provider/a.toml": 'kind = "ollama"\n[models.b]' })
     const { code, err } = yield* run(root)
     expect([code, err[0]]).toEqual([0, expect.stringContaining("G.TOML:1:1 warning llms.groups.G: not read")])
   }).pipe(Effect.provide(NodeServices.layer))

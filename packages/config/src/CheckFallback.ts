@@ -46,6 +46,12 @@ const checkOrder: Check = (context) => {
         warn("fallback", at, `"${text}" repeats what stands before it; a request tries an echelon once`)
         continue
       }
+      if (fresh.length === 1 && fresh[0] === first && seen.length === 0) {
+        warn("fallback", at, `"${text}" is where a request starts, so it changes nothing here`)
+      } else if (text === group.name && texts.length === 1) {
+        const message = `"${text}" is this group itself, whose echelons follow one another anyway; leave fallback_groups out, or name other groups`
+        warn("fallback", at, message)
+      }
       if (fresh.includes(first) && seen.length > 0) {
         const message = `"${text}" points back to where a request starts, so ${Wording.list(seen)} before it ${seen.length === 1 ? "is" : "are"} never tried`
         warn("fallback", at, message)

@@ -157,6 +157,26 @@ const checkTokens: Check = (context) => {
   }
 }
 
+/** Answers longer than what a model takes in and puts out together. */
+const checkWindows: Check = ({ path, plan, warn }) => {
+  for (const provider of Object.values(plan.providers)) {
+    for (const [alias, { capabilities }] of Object.entries(provider.models)) {
+      const { contextWindow, maxOutputTokens } = capabilities
+      if (contextWindow === undefined || maxOutputTokens === undefined || maxOutputTokens <= contextWindow) continue
+      const at = [...path("provider", provider.name), "models", alias]
+      const message = `max_output_tokens = ${maxOutputTokens} is more than context_window = ${contextWindow}, which counts input and output together`
+      warn(
+        "limits",
+        [
+          [...at, "max_output_tokens"],
+          [...at, "context_window"]
+        ],
+        message
+      )
+    }
+  }
+}
+
 /** A queue in front of nothing that fills up. */
 const checkQueues: Check = (context) => {
   for (const { maxConcurrentRequests, name, queueSize } of Object.values(context.plan.wrappers)) {
@@ -174,5 +194,5 @@ const checkQueues: Check = (context) => {
  * @category checks
  */
 export const check: Check = (context) => {
-  for (const one of [checkRates, checkBuckets, checkConcurrency, checkTokens, checkQueues]) one(context)
+  for (const one of [checkRates, checkBuckets, checkConcurrency, checkTokens, checkWindows, checkQueues]) one(context)
 }

@@ -2,7 +2,7 @@
  * From a resolved tree to a plan: every part decoded by its Schema, every name looked up.
  *
  * All problems are found at once. A file that is broken or does not decode keeps its name, so that what refers
- * to it is not reported as well.
+ * to it is not reported as well; what is left of one without what does not fit is looked at like any other.
  *
  * @since 0.1.0
  */
@@ -10,10 +10,11 @@ import * as AlertSettings from "@echelon/core/AlertSettings"
 import type * as Catalogue from "@echelon/core/Catalogue"
 import * as Nearest from "@echelon/core/Nearest"
 import type * as Plan from "@echelon/core/Plan"
-import * as Result from "effect/Result"
 import type * as Schema from "effect/Schema"
 import * as Alerts from "./Alerts.ts"
+import * as Credentials from "./Credentials.ts"
 import * as Decode from "./Decode.ts"
+import * as Field from "./Field.ts"
 import * as Fronts from "./Fronts.ts"
 import * as GlobalFile from "./GlobalFile.ts"
 import * as GroupFile from "./GroupFile.ts"
@@ -41,6 +42,8 @@ import * as WrapperFile from "./WrapperFile.ts"
  */
 export interface Compiled {
   readonly plan: Plan.Root | undefined
+  /** With errors, what is left of the plan without what does not fit: to look at, not to use. */
+  readonly draft?: Plan.Root | undefined
   readonly problems: ReadonlyArray<Problem.Problem>
 }
 
@@ -50,12 +53,33 @@ interface Named {
 
 interface Entities<A> {
   readonly decoded: ReadonlyArray<Instances.Entity<A>>
-  /** Names of those that are broken or do not decode. */
+  /** Names of those that are broken or do not decode, or not wholly. */
   readonly failed: ReadonlyArray<string>
   readonly names: ReadonlyArray<string>
 }
 
 const kinds = ["provider", "groups", "polling_pools", "wrappers"] as const
+
+/** The names that are keys: of a part without a `name`, of models; and credentials that have one name. */
+const checkNames = (
+  kind: (typeof kinds)[number],
+  key: string,
+  tree: Tree.Table,
+  path: Origin.Path,
+  report: (problem: Problem.Problem) => void
+): void => {
+  const check = (name: string, at: Origin.Path, what: string): void => {
+    if (new RegExp(Field.namePattern).test(name)) return
+    const message = `${what} holds white space or one of @ , " ' \\ $ { }; rename it`
+    report(Problem.error("type", Tree.originOf(tree, at), at, message))
+  }
+  if (Tree.get(tree, [...path, "name"]) === undefined) check(key, path, "this name")
+  if (kind !== "provider") return
+  const models = Tree.get(tree, [...path, "models"])
+  for (const alias of models?._tag === "Table" ? models.entries.keys() : [])
+    check(alias, [...path, "models", alias], "this alias")
+  Credentials.checkNames(tree, path, report)
+}
 
 /** Decodes every file of one kind. */
 const entitiesOf = <S extends Schema.ConstraintDecoder<unknown> & { readonly Type: Named }>(
@@ -71,20 +95,21 @@ const entitiesOf = <S extends Schema.ConstraintDecoder<unknown> & { readonly Typ
   const failed = resolved.broken.flatMap((path) => (path[1] === kind ? [String(path[2])] : []))
   const seen = new Map<string, Origin.Origin>()
   if (node !== undefined && node._tag !== "Table") {
-    report(Problem.error("type", node.origin, base, `expected a table; found ${Decode.describe(node, base)}`))
+    report(Problem.error("type", node.origin, base, `expected a table; found ${Decode.refused(node, base)}`))
     return { decoded, failed, names: failed }
   }
   for (const key of node?.entries.keys() ?? []) {
     const path = [...base, key]
-    const result = Decode.decode(schema, tree, path)
-    if (Result.isFailure(result)) {
-      result.failure.forEach(report)
+    checkNames(kind, key, tree, path, report)
+    const { problems, value } = Decode.salvage(schema, tree, path)
+    problems.forEach(report)
+    if (problems.length > 0) {
       failed.push(key)
       const stated = Tree.get(tree, [...path, "name"])
       if (stated?._tag === "Leaf") failed.push(String(Tree.valueOf(stated)))
-      continue
     }
-    const name = result.success.name ?? key
+    if (value === undefined) continue
+    const name = value.name ?? key
     const before = seen.get(name)
     if (before !== undefined) {
       const at = [...path, "name"]
@@ -93,7 +118,7 @@ const entitiesOf = <S extends Schema.ConstraintDecoder<unknown> & { readonly Typ
       continue
     }
     seen.set(name, Tree.originOf(tree, [...path, "name"]))
-    decoded.push({ name, path, file: result.success })
+    decoded.push({ name, path, file: value })
   }
   return { decoded, failed, names: [...decoded.map((entity) => entity.name), ...failed] }
 }
@@ -103,7 +128,7 @@ const checkOutline = (tree: Tree.Table, report: (problem: Problem.Problem) => vo
   const llms = tree.entries.get("llms")
   if (llms === undefined) return
   if (llms._tag !== "Table") {
-    report(Problem.error("type", llms.origin, ["llms"], `expected a table; found ${Decode.describe(llms, ["llms"])}`))
+    report(Problem.error("type", llms.origin, ["llms"], `expected a table; found ${Decode.refused(llms, ["llms"])}`))
     return
   }
   for (const [key, node] of llms.entries) {
@@ -155,6 +180,19 @@ const checkRouting = (
   }
 }
 
+/** The table in which a key stands. */
+const around = (key: string): string => key.replace(/(?:\.[\w-]+|\.?"(?:[^"\\]|\\.)*"|\[\d+\])$/, "")
+
+/** Whether a problem is no more than what comes of a value that has been refused. */
+const follows = ({ code, key }: Problem.Problem, refused: ReadonlySet<string>): boolean => {
+  const isIn = (a: string, b: string): boolean => a === b || (a.startsWith(b) && /^[.[]/.test(a.slice(b.length)))
+  // What is missing, or excludes another, may be what was refused beside it.
+  const isOfTable =
+    code === "missing_key" || code === "contradiction" || code === "credential" || code === "no_instance"
+  const table = around(key)
+  return [...refused].some((bad) => isIn(key, bad) || isIn(bad, key) || (isOfTable && isIn(bad, table)))
+}
+
 /**
  * Compiles a resolved tree.
  *
@@ -166,18 +204,20 @@ export const compile = (resolved: Resolve.Resolved, catalogue: Catalogue.Catalog
   const problems: Array<Problem.Problem> = [...resolved.problems]
   // A value that could not be expanded has been reported already.
   const reported = new Set(problems.filter(Problem.isError).map((problem) => problem.key))
+  const refused = new Set<string>()
   const report = (problem: Problem.Problem): void => {
-    if (!(problem.code === "type" && reported.has(problem.key))) problems.push(problem)
+    if (!(problem.code === "type" && reported.has(problem.key)) && !follows(problem, refused)) problems.push(problem)
   }
 
   checkOutline(tree, report)
-  const outer = Decode.decode(GlobalFile.GlobalFile, Tree.without(tree, ["llms"]), [])
-  if (Result.isFailure(outer)) outer.failure.forEach(report)
+  const outer = Decode.salvage(GlobalFile.GlobalFile, Tree.without(tree, ["llms"]), [])
+  outer.problems.forEach(report)
   const providers = entitiesOf(ProviderFile.ProviderFile, "provider", resolved, report)
   const groups = entitiesOf(GroupFile.GroupFile, "groups", resolved, report)
   const pools = entitiesOf(PoolFile.PoolFile, "polling_pools", resolved, report)
   const wrappers = entitiesOf(WrapperFile.WrapperFile, "wrappers", resolved, report)
 
+  for (const problem of problems) if (Problem.isError(problem) && problem.code !== "duplicate") refused.add(problem.key)
   const instances = Instances.make(providers.decoded, catalogue, resolved)
   instances.problems.forEach(report)
   const failed = { providers: providers.failed, groups: groups.failed }
@@ -186,44 +226,45 @@ export const compile = (resolved: Resolve.Resolved, catalogue: Catalogue.Catalog
   const planPools = pools.decoded.map((entity) => Fronts.pool(entity, groups.names, resolved, report))
   const known = { pools: pools.names, groups: groups.names }
   const planWrappers = wrappers.decoded.flatMap((entity) => Fronts.wrapper(entity, known, resolved, report) ?? [])
-  if (Result.isSuccess(outer)) {
+  const global = outer.value
+  if (global !== undefined) {
     const targets = {
       default_wrapper: wrappers.names,
       default_pool: pools.names,
       default_provider: providers.names
     }
-    checkRouting(outer.success, tree, targets, report)
-    UsageCheck.check(outer.success.usage, tree, { wrapper: wrappers.names, pool: pools.names }, report)
+    checkRouting(global, tree, targets, report)
+    UsageCheck.check(global.usage, tree, { wrapper: wrappers.names, pool: pools.names }, report)
   }
-  const alerts = Result.isSuccess(outer) ? Alerts.make(outer.success.alerts, resolved, report) : AlertSettings.defaults
+  const alerts = global === undefined ? AlertSettings.defaults : Alerts.make(global.alerts, resolved, report)
   if (providers.failed.length === 0 && groups.failed.length === 0) {
     checkInstances(resolved, instances, built, pools.decoded, report)
   }
 
   const sorted = Problem.sort(problems)
-  if (Result.isFailure(outer) || sorted.some(Problem.isError)) return { plan: undefined, problems: sorted }
-  const { logging, metrics, reload, routing, shutdown, tracing, usage } = outer.success
-  return {
-    plan: {
-      providers: Names.record(instances.providers),
-      instances: Names.record(instances.live),
-      disabled: Names.record(instances.disabled),
-      groups: Names.record(built.groups),
-      pools: Names.record(planPools.map((pool) => [pool.name, pool] as const)),
-      wrappers: Names.record(planWrappers.map((wrapper) => [wrapper.name, wrapper] as const)),
-      routing: {
-        defaultWrapper: routing.default_wrapper,
-        defaultPool: routing.default_pool,
-        defaultProvider: routing.default_provider
-      },
-      shutdownGrace: shutdown.shutdown_grace,
-      reload,
-      logging: LoggingSection.toPlan(logging),
-      metrics: MetricsSection.toPlan(metrics),
-      tracing: TracingSection.toPlan(tracing),
-      usage: UsageSection.toPlan(usage),
-      alerts
+  if (global === undefined) return { plan: undefined, problems: sorted }
+  const { logging, metrics, reload, routing, shutdown, tracing, usage } = global
+  const made: Plan.Root = {
+    providers: Names.record(instances.providers),
+    instances: Names.record(instances.live),
+    disabled: Names.record(instances.disabled),
+    groups: Names.record(built.groups),
+    pools: Names.record(planPools.map((pool) => [pool.name, pool] as const)),
+    wrappers: Names.record(planWrappers.map((wrapper) => [wrapper.name, wrapper] as const)),
+    routing: {
+      defaultWrapper: routing.default_wrapper,
+      defaultPool: routing.default_pool,
+      defaultProvider: routing.default_provider
     },
-    problems: sorted
+    shutdownGrace: shutdown.shutdown_grace,
+    reload,
+    logging: LoggingSection.toPlan(logging),
+    metrics: MetricsSection.toPlan(metrics),
+    tracing: TracingSection.toPlan(tracing),
+    usage: UsageSection.toPlan(usage),
+    alerts
   }
+  return sorted.some(Problem.isError)
+    ? { plan: undefined, draft: made, problems: sorted }
+    : { plan: made, problems: sorted }
 }

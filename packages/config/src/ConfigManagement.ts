@@ -21,6 +21,7 @@ import * as Semaphore from "effect/Semaphore"
 import * as Stream from "effect/Stream"
 import * as SubscriptionRef from "effect/SubscriptionRef"
 import * as Check from "./Check.ts"
+import * as CheckDraft from "./CheckDraft.ts"
 import * as Compile from "./Compile.ts"
 import * as ConfigError from "./ConfigError.ts"
 import * as ConfigTree from "./ConfigTree.ts"
@@ -92,8 +93,9 @@ const readAll = Effect.fnUntraced(function* (options: Options) {
   if (Object.keys(tree.files).length === 0 && tree.problems.length > 0) {
     return { files: tree, resolved, compiled: { plan: undefined, problems: tree.problems } } satisfies Read
   }
-  const { plan, problems } = Compile.compile(resolved, catalogue)
+  const { draft, plan, problems } = Compile.compile(resolved, catalogue)
   const compiled: Compile.Compiled = {
+    draft: draft ?? plan,
     plan: tree.problems.some(Problem.isError) ? undefined : plan,
     problems: Problem.sort([...tree.problems, ...problems])
   }
@@ -107,10 +109,10 @@ const isSame = (a: ConfigTree.ConfigTree, b: ConfigTree.ConfigTree): boolean =>
   Equal.equals(a.files, b.files) && Equal.equals([...a.unreadable], [...b.unreadable])
 
 /** What is wrong with a reading, and what its graph gives to think about. */
-const problemsOf = ({ compiled, resolved }: Read): ReadonlyArray<Problem.Problem> =>
-  compiled.plan === undefined
-    ? compiled.problems
-    : Problem.sort([...compiled.problems, ...Check.analyze(compiled.plan, resolved)])
+const problemsOf = ({ compiled: { draft, plan, problems }, resolved }: Read): ReadonlyArray<Problem.Problem> => {
+  if (plan !== undefined) return Problem.sort([...problems, ...Check.analyze(plan, resolved)])
+  return draft === undefined ? problems : Problem.sort([...problems, ...CheckDraft.analyze(draft, resolved, problems)])
+}
 
 const toLoaded = ({ compiled, resolved }: Read): Effect.Effect<Loaded, ConfigError.ConfigError> =>
   compiled.plan === undefined

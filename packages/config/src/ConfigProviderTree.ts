@@ -23,13 +23,40 @@ const inWords = (text: string, path: Origin.Path): string => {
   return time === undefined ? text : `${time.amount} ${words[time.unit]}`
 }
 
+/** The default that holds at a path where nothing is stated, below a table that is. */
+const defaultAt = (root: Tree.Table, path: Origin.Path): unknown => {
+  let length = path.length
+  while (length > 0 && Tree.get(root, path.slice(0, length)) === undefined) length--
+  let known = Listing.keyOf(path.slice(0, length))
+  for (const [i, segment] of path.slice(length).entries()) {
+    // An item of a list that is a default as a whole.
+    if (Array.isArray(known?.whenAbsent) && i > 0) return known.whenAbsent[Number(segment)]
+    known = known?.value._tag === "Table" ? known.value.keys.find(({ name }) => name === segment) : undefined
+    if (known?.whenAbsent === undefined) return undefined
+  }
+  return known?.whenAbsent
+}
+
+/** The keys of a table that have defaults. */
+const withDefaults = (path: Origin.Path): ReadonlyArray<string> => {
+  const value = Listing.keyOf(path)?.value
+  return value?._tag === "Table" ? value.keys.flatMap((key) => (key.whenAbsent === undefined ? [] : [key.name])) : []
+}
+
+const toDefault = (value: unknown, path: Origin.Path): ConfigProvider.Node | undefined => {
+  if (value === undefined) return undefined
+  if (Array.isArray(value)) return ConfigProvider.makeArray(value.length)
+  if (typeof value === "object") return ConfigProvider.makeRecord(new Set(withDefaults(path)))
+  return ConfigProvider.makeValue(inWords(String(value), path))
+}
+
 const toNode = (node: Tree.Node | undefined, path: Origin.Path): ConfigProvider.Node | undefined => {
   switch (node?._tag) {
     case undefined:
     case "Unset":
       return undefined
     case "Table":
-      return ConfigProvider.makeRecord(new Set(node.entries.keys()))
+      return ConfigProvider.makeRecord(new Set([...node.entries.keys(), ...withDefaults(path)]))
     case "List":
       return ConfigProvider.makeArray(node.items.length)
     case "Leaf": {
@@ -41,8 +68,8 @@ const toNode = (node: Tree.Node | undefined, path: Origin.Path): ConfigProvider.
 }
 
 /**
- * Makes a provider that looks a path up in the tree as it is then. Keys are those of the files: snake case, and
- * the name of a file without `.toml`.
+ * Makes a provider that looks a path up in the tree as it is then, and where nothing is stated gives the default. Keys
+ * are those of the files: snake case, and the name of a file without `.toml`.
  *
  * **Details** A time with a unit is handed out in effect's words, `"30s"` as `30 seconds`, for `Config.Duration`; a
  * time without one as the number of seconds that it is, for `Config.Number`. A provider gives one text for a key, and
@@ -71,7 +98,12 @@ const toNode = (node: Tree.Node | undefined, path: Origin.Path): ConfigProvider.
  * @category constructors
  */
 export const make = (tree: Effect.Effect<Tree.Table>): ConfigProvider.ConfigProvider =>
-  ConfigProvider.make((path: Origin.Path) => Effect.map(tree, (root) => toNode(Tree.get(root, path), path)))
+  ConfigProvider.make((path: Origin.Path) =>
+    Effect.map(tree, (root) => {
+      const node = Tree.get(root, path)
+      return node === undefined ? toDefault(defaultAt(root, path), path) : toNode(node, path)
+    })
+  )
 
 const inEffectsWords = Schema.DurationFromString.check(
   Schema.makeFilter((time: Duration.Duration) => Field.isTime(Duration.toMillis(time)), {

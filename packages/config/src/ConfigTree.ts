@@ -81,6 +81,14 @@ const why = (error: PlatformError.PlatformError): string => {
   }
 }
 
+/** What may bear a name that ends in `.toml` without being a file. */
+const kinds: Readonly<Record<string, string>> = {
+  BlockDevice: "a device",
+  CharacterDevice: "a device",
+  FIFO: "a pipe",
+  Socket: "a socket"
+}
+
 const keyOf = (place: string): string => Origin.formatPath(place.split("/"))
 
 /** One pass over the folder, and what the file system said of each file then: modified when, which inode. */
@@ -160,14 +168,22 @@ const readOnce = (config: string): Effect.Effect<Reading, never, FileSystem.File
           const below = relative === "" ? name : `${relative}/${name}`
           yield* Effect.gen(function* () {
             const info = yield* fs.stat(path.join(config, below))
-            if (info.type === "Directory") return yield* visit(below, [...above, here])
-            if (info.type !== "File") return
+            const ignore = (message: string): void =>
+              void problems.push(
+                Problem.warning("folder", Origin.file(shown(below)), keyOf(below.replace(/\.toml$/i, "")), message)
+              )
+            if (info.type === "Directory") {
+              if (name.endsWith(".toml")) ignore("this is a folder, where its name says that it is a file")
+              return yield* visit(below, [...above, here])
+            }
+            if (info.type !== "File") {
+              if (name.endsWith(".toml"))
+                ignore(`not read, since it is no file: ${kinds[info.type] ?? "something else"}`)
+              return
+            }
             if (!name.endsWith(".toml")) {
               if (!/\.toml$/i.test(name)) return
-              const ignored = "not read, since the files that are end in .toml, in lower case; rename this one"
-              return void problems.push(
-                Problem.warning("folder", Origin.file(shown(below)), keyOf(below.replace(/\.toml$/i, "")), ignored)
-              )
+              return ignore("not read, since the files that are end in .toml, in lower case; rename this one")
             }
             if (++limits.files > maxFiles) {
               limits.full = true
@@ -204,7 +220,7 @@ const readOnce = (config: string): Effect.Effect<Reading, never, FileSystem.File
  *
  * **Details** A file is at most 1 MiB of UTF-8, with or without a byte order mark, with either line ending. There
  * are at most 2,000 files and 16 levels. What cannot be read is an error, and the rest is read all the same;
- * a name that ends in `.TOML` is not read, which is a warning.
+ * a name that ends in `.TOML` is not read, nor is a device or a pipe, which is a warning.
  *
  * The files belong together: the folder is read until it is twice the same, so that what is given was there at one
  * moment. After ten readings, or two seconds, the last one counts.

@@ -10,7 +10,7 @@ import type * as Catalogue from "@echelon/core/Catalogue"
 import type * as Plan from "@echelon/core/Plan"
 import * as Redacted from "effect/Redacted"
 import * as Decode from "./Decode.ts"
-import type * as Origin from "./Origin.ts"
+import * as Origin from "./Origin.ts"
 import * as Problem from "./Problem.ts"
 import type * as ProviderFile from "./ProviderFile.ts"
 import type * as Resolve from "./Resolve.ts"
@@ -60,6 +60,10 @@ type Key = (typeof keys)[number]
 
 const keysOf: Readonly<Record<Plan.AuthKind, ReadonlyArray<Key>>> = {
   key: ["api_key"],
+  bearer: ["api_key"],
+  header: ["api_key"],
+  query: ["api_key"],
+  none: [],
   sigv4: ["access_key_id", "secret_access_key", "session_token"],
   google: ["service_account", "service_account_file"],
   token: []
@@ -136,6 +140,13 @@ const found = (context: Context, path: Origin.Path, stated: Stated, isDemanded: 
   const missing = (key: Key, message: string): void =>
     report(Problem.error("missing_key", Tree.originOf(tree, path), [...path, key], message))
   switch (auth) {
+    case "bearer":
+    case "header":
+    case "query": {
+      const value = given(stated.api_key)
+      if (value === undefined) missing("api_key", `missing; auth = "${auth}" needs it`)
+      return { _tag: "Key", value }
+    }
     case "key": {
       const value = given(stated.api_key)
       if (isDemanded && kind?.needsKey === true && value === undefined)
@@ -162,18 +173,39 @@ const found = (context: Context, path: Origin.Path, stated: Stated, isDemanded: 
       }
       return { _tag: "Key", value: undefined, secrets: { serviceAccount, serviceAccountFile } }
     }
+    case "none":
     case "token":
       return { _tag: "Key", value: undefined }
+  }
+}
+
+/** Where a key of one's own place stands. */
+const checkName = (context: Context, path: Origin.Path, name: string | undefined): void => {
+  const { auth, report, resolved } = context
+  const at = [...path, "auth_name"]
+  const isUsed = auth === "header" || auth === "query"
+  if (isUsed && name === undefined) {
+    const message = `missing; auth = "${auth}" needs it`
+    report(Problem.error("missing_key", Tree.originOf(resolved.tree, path), at, message))
+  } else if (!isUsed && name !== undefined) {
+    const message = `not used by auth = "${auth}"; state auth = "header" or auth = "query", or take it out`
+    report(Problem.error("contradiction", Tree.originOf(resolved.tree, at), at, message))
   }
 }
 
 /** What the usual variables hold, where the file states no credential; the name of one that is missing. */
 const fromVariables = ({ auth, kind, resolved }: Context): Found | undefined => {
   const look = (variable: string | undefined): Redacted.Redacted | undefined => {
-    const value = variable === undefined ? undefined : Template.lookup(resolved.variables, variable)
-    return value === undefined ? undefined : Redacted.make(value)
+    return variable === undefined ? undefined : given(resolved.variable(variable))
   }
   switch (auth) {
+    case "bearer":
+    case "header":
+    case "query": {
+      const value = look(kind?.keyVariable)
+      if (value !== undefined) return { _tag: "Key", value }
+      return kind?.keyVariable === undefined ? undefined : { _tag: "Unset", variable: kind.keyVariable }
+    }
     case "key": {
       const value = look(kind?.keyVariable)
       if (value !== undefined || kind?.needsKey !== true) return { _tag: "Key", value }
@@ -188,12 +220,41 @@ const fromVariables = ({ auth, kind, resolved }: Context): Found | undefined => 
       return { _tag: "Key", value: undefined, secrets: { accessKeyId, secretAccessKey, sessionToken } }
     }
     case "google": {
-      const file = Template.lookup(resolved.variables, variables.service_account_file ?? "")
+      const file = look(variables.service_account_file)
       if (file === undefined) return { _tag: "Unset", variable: variables.service_account_file ?? "" }
-      return { _tag: "Key", value: undefined, secrets: { serviceAccount: undefined, serviceAccountFile: file } }
+      return {
+        _tag: "Key",
+        value: undefined,
+        secrets: { serviceAccount: undefined, serviceAccountFile: Redacted.value(file) }
+      }
     }
+    case "none":
     case "token":
       return { _tag: "Key", value: undefined }
+  }
+}
+
+/**
+ * Reports credentials of a provider that have one name, whatever else is wrong with its file.
+ *
+ * @since 0.1.0
+ * @category checks
+ */
+export const checkNames = (tree: Tree.Table, path: Origin.Path, report: (problem: Problem.Problem) => void): void => {
+  const list = Tree.get(tree, [...path, "credentials"])
+  const first = new Map<string, Origin.Path>()
+  for (const i of list?._tag === "List" ? list.items.keys() : []) {
+    const at = [...path, "credentials", i, "name"]
+    const node = Tree.get(tree, at)
+    const name = node?._tag === "Leaf" ? Tree.valueOf(node) : undefined
+    if (node === undefined || typeof name !== "string" || name === "") continue
+    const before = first.get(name)
+    if (before === undefined) {
+      first.set(name, at)
+      continue
+    }
+    const message = `the name ${Decode.quoted(tree, at, name)} is already taken at ${Origin.format(Tree.originOf(tree, before))}`
+    report(Problem.error("duplicate", node.origin, at, message))
   }
 }
 
@@ -214,6 +275,7 @@ export const slotsOf = (
   const auth = file.auth ?? (isKeyAlone(tree, path, file.credentials.length) ? "key" : (kind?.auth ?? "key"))
   const shownKind = Decode.quoted(tree, [...path, "kind"], file.kind)
   const context: Context = { auth, kind, shownKind, resolved, report }
+  checkName(context, path, file.auth_name)
   const needed = new Set([...(kind?.needs ?? []), ...(auth === "sigv4" ? (["region"] as const) : [])])
   for (const key of needed) {
     if (file[key] !== undefined) continue
@@ -228,16 +290,14 @@ export const slotsOf = (
       report(Problem.error("contradiction", Tree.originOf(tree, at), at, message))
     }
     const seen = new Set<string>()
-    return file.credentials.map((credential, i) => {
+    return file.credentials.flatMap((credential, i): ReadonlyArray<Slot> => {
+      // Of two with one name the first counts; `checkNames` has told.
+      if (seen.has(credential.name)) return []
+      seen.add(credential.name)
       const at = [...path, "credentials", i]
       const shown = Decode.quoted(tree, [...at, "name"], credential.name)
-      if (seen.has(credential.name)) {
-        const message = `two credentials of this provider are named ${shown}`
-        report(Problem.error("duplicate", Tree.originOf(tree, [...at, "name"]), [...at, "name"], message))
-      }
-      seen.add(credential.name)
       const key = found(context, at, credential, true)
-      return { name: credential.name, shown: shown.replace(/^"|"$/g, ""), weight: credential.weight, key }
+      return [{ name: credential.name, shown: shown.replace(/^"|"$/g, ""), weight: credential.weight, key }]
     })
   }
   const one = (key: Found): ReadonlyArray<Slot> => [{ name: "", shown: "", weight: 1, key }]
@@ -246,12 +306,11 @@ export const slotsOf = (
   if (key?._tag === "Key") return one(key)
   const at = [...path, keysOf[auth][0] ?? "api_key"]
   if (key !== undefined) {
-    const message = `the variable ${key.variable} is not set, so the instances of this credential are disabled`
+    const message = `${Template.missing(key.variable, resolved.variable(key.variable) !== undefined)}, so the instances of this credential are disabled`
     report(Problem.warning("credential", Tree.originOf(tree, path), at, message))
     return one(key)
   }
-  report(
-    Problem.error("missing_key", Tree.originOf(tree, path), at, `missing; the kind ${shownKind} needs a credential`)
-  )
+  const whoNeeds = auth === "key" ? `the kind ${shownKind} needs a credential` : `auth = "${auth}" needs it`
+  report(Problem.error("missing_key", Tree.originOf(tree, path), at, `missing; ${whoNeeds}`))
   return []
 }

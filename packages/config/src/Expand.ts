@@ -26,9 +26,9 @@ const providerOf = (path: Origin.Path): string | undefined => {
 const describe = (failure: Template.Failure, secret: boolean): string => {
   switch (failure._tag) {
     case "Unset":
-      return `the variable ${failure.name} is not set; set it, or write a default as \${${failure.name}:-default}`
+      return `${Template.missing(failure.name, failure.isEmpty)}; set it, or write a default as \${${failure.name}:-default}`
     case "Demanded":
-      return `the variable ${failure.name} is not set${failure.message === "" ? "" : `: ${failure.message}`}`
+      return `${Template.missing(failure.name, failure.isEmpty)}${failure.message === "" ? "" : `: ${failure.message}`}`
     case "Malformed":
       return `${secret ? "the value holds what" : `what begins with "${failure.begin}"`} is no variable; write \${NAME}, \${NAME:-default} or \${NAME:?message}, and $\${ for a literal \${`
   }
@@ -55,8 +55,8 @@ export const expand = (
     }
     const provider = providerOf(path)
     if (result.failure._tag === "Unset" && provider !== undefined) {
-      const name = result.failure.name
-      const message = `the variable ${name} is not set, so the instances of this credential are disabled`
+      const { isEmpty, name } = result.failure
+      const message = `${Template.missing(name, isEmpty)}, so the instances of this credential are disabled`
       problems.push(Problem.warning("credential", leaf.origin, path, message))
       return { _tag: "Unset", variable: name, origin: leaf.origin }
     }

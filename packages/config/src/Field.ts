@@ -224,6 +224,29 @@ const notEmpty = (expected: string, kind: string) =>
 export const name = notEmpty("a name (text that is not empty)", "name")
 
 /**
+ * What a name that a file gives may be made of, as a pattern. It may hold `/` and `:`, as names of models do, and
+ * callers ask by them; not what parts names from one another or from what stands around them.
+ *
+ * @since 0.1.0
+ * @category patterns
+ */
+export const namePattern = "^[^\\u0000-\\u0020\\u007f-\\u00a0\\u2028\\u2029\\ufeff@,\"'\\\\$\\{\\}]+$"
+
+/**
+ * The name that a file gives to something.
+ *
+ * @since 0.1.0
+ * @category schemas
+ */
+export const ownName = Schema.String.check(
+  Schema.makeFilter((s: string) => new RegExp(namePattern).test(s), {
+    expected: `a name, without white space and without @ , " ' \\ $ { }`,
+    kind: "name",
+    stated: { pattern: namePattern }
+  })
+)
+
+/**
  * At least one name.
  *
  * @since 0.1.0
@@ -266,13 +289,16 @@ export const secret = Schema.RedactedFromValue(text).annotate({
 })
 
 /**
- * One of several texts.
+ * One of several texts; a text that is none of them is told the nearest.
  *
  * @since 0.1.0
  * @category schemas
  */
 export const oneOf = <const L extends ReadonlyArray<string>>(values: L) =>
-  Schema.Literals(values).annotate({ expected: values.map((value) => JSON.stringify(value)).join(", ") })
+  Schema.Literals(values).annotate({
+    expected: values.map((value) => JSON.stringify(value)).join(", "),
+    choices: values
+  })
 
 /** Adds a description without changing what the Schema is. */
 const described = <S extends Schema.Top>(schema: S, description: string): S =>
@@ -287,12 +313,14 @@ const described = <S extends Schema.Top>(schema: S, description: string): S =>
 export const measured = <S extends Schema.Top>(unit: string, schema: S): S => schema.annotate({ unit }) as S
 
 /**
- * The keys of a table whose keys are names, as a reader is told of them.
+ * The keys of a table whose keys are names, as a reader is told of them. `pattern` is for editors: who decodes them
+ * checks it.
  *
  * @since 0.1.0
  * @category combinators
  */
-export const keyed = (label: string) => Schema.String.annotate({ label })
+export const keyed = (label: string, pattern?: string) =>
+  Schema.String.annotate(pattern === undefined ? { label } : { label, stated: { pattern } })
 
 /**
  * A key that must be there.
@@ -338,6 +366,6 @@ export const section = <const F extends Schema.Struct.Fields>(fields: F, descrip
  * @category models
  */
 export const anyFile = {
-  name: optional(name, "the name by which others refer to it; the file's name when absent"),
+  name: optional(ownName, "the name by which others refer to it; the file's name when absent"),
   description: optional(text, "what it is for, for readers")
 } as const

@@ -233,13 +233,32 @@ const valueOf = (ast: SchemaAST.AST, path: string): Value => {
   return stated === undefined ? unreadable(path, ast) : { _tag: "Scalar", kind: named ?? "value", json: stated }
 }
 
+/** Without `${`: files are laid over one another before variables are read. */
+const relativePath = "^([^$]|\\$+[^${])+$"
+
+const parent = Schema.String.check(
+  Schema.makeFilter((s: string) => new RegExp(relativePath).test(s), {
+    expected: "a path",
+    kind: "path",
+    stated: { pattern: relativePath }
+  })
+)
+
 /** The key that is gone once files have been merged. */
 const inheritance = Schema.Struct({
   inherits_from: Field.optional(
-    Schema.Union([Field.name, Schema.Array(Field.name)]).annotate({ expected: "a path, or a list of paths" }),
-    "relative to this file; tables merge, what stands here wins, lists replace one another whole"
+    Schema.Union([parent, Schema.Array(parent)]).annotate({ expected: "a path, or a list of paths" }),
+    "relative to this file, within the folder, without a variable; tables merge, what stands here wins, lists replace one another whole"
   )
 })
+
+/**
+ * The key in whose place no variable may stand.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export const inheritanceKey = "inherits_from"
 
 /**
  * Reads the keys of a Schema. With `isFile` the keys that only a file itself may have come first.

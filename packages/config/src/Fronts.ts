@@ -55,7 +55,7 @@ export const pool = (
   file.task_groups.forEach((group, i) => {
     if (groups.includes(group)) return
     const message = `unknown task group ${Decode.quoted(tree, [...at, i], group)}; ${Nearest.hint(group, Names.shown(tree, groups))}`
-    report(Problem.error("reference", Tree.originOf(tree, [...at, i]), at, message))
+    report(Problem.error("reference", Tree.originOf(tree, [...at, i]), [...at, i], message))
   })
   return {
     _tag: "Pool",

@@ -180,7 +180,10 @@ export const Fallback = Field.section(
             stated: { minItems: 1 }
           })
         )
-      ]).annotate({ expected: '"fail", "resume", "restart", or a list of them' }),
+      ]).annotate({
+        expected: '"fail", "resume", "restart", or a list of them',
+        choices: ["fail", "resume", "restart"]
+      }),
       fallback.onInterrupt,
       "what is tried when a stream breaks after commit, in order"
     ),
@@ -201,13 +204,15 @@ export const Fallback = Field.section(
 /** For hints: a misspelt echelon is a key that nothing else knows. */
 const knownKeys = Array.from({ length: 9 }, (_, i) => `echelon${i + 1}`)
 
-const echelonKey = Schema.TemplateLiteral(["echelon", Schema.Int]).annotate({
-  label: "echelonN",
-  stated: { pattern: "^echelon[+-]?[0-9]+$" }
-})
+const echelonKey = Schema.TemplateLiteral(["echelon", Schema.String.check(Schema.isPattern(/^[1-9][0-9]*$/))]).annotate(
+  {
+    label: "echelonN",
+    stated: { pattern: "^echelon[1-9][0-9]*$" }
+  }
+)
 
 /**
- * A task group's file. Every `[echelonN]` is an echelon.
+ * A task group's file. Every `[echelonN]` is an echelon; N is a whole number from 1 on, without a zero before it.
  *
  * @since 0.1.0
  * @category schemas

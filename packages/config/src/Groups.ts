@@ -24,7 +24,7 @@ export interface Groups {
   readonly problems: ReadonlyArray<Problem.Problem>
 }
 
-type EchelonFile = Exclude<GroupFile.GroupFile[`echelon${number}`], undefined>
+type EchelonFile = typeof GroupFile.Echelon.Type
 
 /** The echelons of a file with their numbers. */
 const echelonsOf = (
@@ -67,7 +67,7 @@ export const make = (
         if (found === undefined && !failed.providers.some((provider) => name.startsWith(`${provider}-`))) {
           const origin = Tree.originOf(tree, [...at, "models", i])
           const message = `unknown instance ${Decode.quoted(tree, [...at, "models", i], name)}; ${Nearest.hint(name, Names.shown(tree, meaning.keys()))}`
-          report(Problem.error("reference", origin, [...at, "models"], message))
+          report(Problem.error("reference", origin, [...at, "models", i], message))
         }
         return found ?? []
       })
@@ -140,7 +140,7 @@ export const make = (
         const found = targets.get(target)
         if (found === undefined && !failed.groups.some((group) => target.startsWith(`${group}.`))) {
           const message = `unknown group or echelon ${Decode.quoted(tree, [...at, i], target)}; ${Nearest.hint(target, Names.shown(tree, targets.keys()))}`
-          report(Problem.error("reference", Tree.originOf(tree, [...at, i]), at, message))
+          report(Problem.error("reference", Tree.originOf(tree, [...at, i]), [...at, i], message))
         }
         return found ?? []
       }) ?? own.slice(1).map((echelon) => `${name}.${echelon.name}`)

@@ -6,8 +6,10 @@
  * @since 0.1.0
  */
 import * as Nearest from "@echelon/core/Nearest"
+import * as Decode from "./Decode.ts"
 import type * as Origin from "./Origin.ts"
 import * as Problem from "./Problem.ts"
+import * as Template from "./Template.ts"
 import * as Tree from "./Tree.ts"
 
 /** Resolves `..` and `.` against the folder of a file; all paths are relative to the tree, with `/`. */
@@ -40,6 +42,23 @@ const nearest = (missing: string, child: string, files: Iterable<string>): strin
 /** A chain of files, without what looks like a user and a password. */
 const shown = (chain: ReadonlyArray<string>): string =>
   chain.map((file) => file.replace(/[^/]*:[^/]*@/g, "***@")).join(" -> ")
+
+/** Why what stands there is no parent; `undefined` when it may be one. */
+const whyNot = (item: Tree.Node, path: Tree.Scalar | undefined, at: string | undefined): string | undefined => {
+  if (typeof path !== "string" || at === undefined) {
+    return `expected a path, or a list of paths; found ${Decode.describe(item, ["inherits_from"])}`
+  }
+  const wanted = "expected a path relative to this file"
+  if (/^[A-Za-z][\w+.-]*:\/\//.test(path)) return `${wanted}; found an address, and nothing is fetched`
+  if (Template.isTemplate(path)) {
+    return `${wanted}; found a variable, which cannot stand here: files are laid over one another before variables are read`
+  }
+  if (/^([/\\]|[A-Za-z]:)/.test(path)) return `${wanted}; found an absolute one, which is not read`
+  if (at === ".." || at.startsWith("../")) {
+    return `${wanted}; found one that leads out of the folder of the configuration, where nothing is read`
+  }
+  return undefined
+}
 
 interface Parent {
   readonly path: string
@@ -83,13 +102,10 @@ export const resolve = (
     const items = node._tag === "List" ? node.items : [node]
     return items.flatMap((item) => {
       const path = item._tag === "Leaf" ? Tree.valueOf(item) : undefined
-      const isAddress = typeof path === "string" && /^[A-Za-z][\w+.-]*:\/\//.test(path)
-      if (typeof path === "string" && path !== "" && !isAddress)
-        return [{ path: resolvePath(file, path), origin: item.origin }]
-      const message = isAddress
-        ? "expected a path relative to this file; found an address, and nothing is fetched"
-        : "expected a path, or a list of paths"
-      problems.push(Problem.error("type", item.origin, `${keyOf(file)}.inherits_from`, message))
+      const at = typeof path === "string" && path !== "" ? resolvePath(file, path) : undefined
+      const why = whyNot(item, path, at)
+      if (at !== undefined && why === undefined) return [{ path: at, origin: item.origin }]
+      problems.push(Problem.error("type", item.origin, `${keyOf(file)}.inherits_from`, why ?? "expected a path"))
       return []
     })
   }

@@ -171,6 +171,7 @@ export const make = (
       kind: file.kind,
       baseUrl: file.base_url,
       auth: file.auth,
+      authName: file.auth_name,
       credentials,
       headers: Names.record(Object.entries(file.headers)),
       query: Names.record(Object.entries(file.query)),

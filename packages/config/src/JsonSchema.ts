@@ -144,10 +144,28 @@ const plainSchema = (value: FileSchemas.Value, context: Context): Json =>
       ? { ...value.json, items: valueSchema(value.items, context) }
       : valueSchema(value, context)
 
+/** What may stand where no variable may. */
+const literalSchema = (value: FileSchemas.Value): Json => {
+  switch (value._tag) {
+    case "Scalar":
+      return value.json
+    case "List":
+      return { ...value.json, items: literalSchema(value.items) }
+    case "Either":
+      return { anyOf: value.options.map(literalSchema) }
+    case "Table":
+      return tableSchema(value, { isWhole: false, choices: {} })
+  }
+}
+
 const keySchema = (key: FileSchemas.Key, context: Context): Json => {
   const values = context.choices[key.name]
   const schema =
-    values === undefined ? valueSchema(key.value, context) : admitVariable({ type: "string", enum: values })
+    values !== undefined
+      ? admitVariable({ type: "string", enum: values })
+      : key.name === FileSchemas.inheritanceKey
+        ? literalSchema(key.value)
+        : valueSchema(key.value, context)
   const facts = described(key)
   const branches = schema["anyOf"]
   if (!Array.isArray(branches)) return { ...schema, ...facts }
@@ -227,7 +245,7 @@ const head = (title: string, description: string): Json => ({
  * Makes the schema of a kind of file.
  *
  * **Details** Unknown keys are not allowed, except where names are keys. A `${NAME}` may stand for any value and
- * any list of values. A file that inherits may leave out what is required: its parents may state it. Keys of
+ * any list of values, but for `inherits_from`. A file that inherits may leave out what is required: its parents may state it. Keys of
  * `global` are never required: they are laid over other files.
  *
  * **Gotchas** A schema sees one file. What global.toml or an environment adds to a file is not known to it, and

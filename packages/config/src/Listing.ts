@@ -252,6 +252,18 @@ const segmentsOf = (text: string): ReadonlyArray<{ readonly text: string | numbe
  * @category constructors
  */
 export const parsePath = (tree: Tree.Table, text: string): Result.Result<Origin.Path, string> => {
+  const found = parseWhole(tree, text)
+  if (Result.isSuccess(found) || text.trim() === "") return found
+  // Whoever names a part by its name alone means one below llms.
+  const sections = FileSchemas.all.flatMap(({ section }) => (section === undefined ? [] : [`llms.${section}`]))
+  const meant = ["llms", ...sections]
+    .map((start) => parseWhole(tree, `${start}.${text}`))
+    .flatMap((path) => (Result.isSuccess(path) ? [Origin.formatPath(path.success)] : []))
+  if (meant.length === 0) return found
+  return Result.fail(`there is no "${text}" in the configuration; ${Nearest.hint(meant[0] ?? "", meant)}`)
+}
+
+const parseWhole = (tree: Tree.Table, text: string): Result.Result<Origin.Path, string> => {
   let left = segmentsOf(text)
   let path: Origin.Path = []
   if (left.length === 0)

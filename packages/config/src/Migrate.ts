@@ -8,6 +8,7 @@
  */
 import type * as Catalogue from "@echelon/core/Catalogue"
 import * as Result from "effect/Result"
+import * as Check from "./Check.ts"
 import * as Compile from "./Compile.ts"
 import * as MigrateInstances from "./MigrateInstances.ts"
 import * as MigrateKinds from "./MigrateKinds.ts"
@@ -31,7 +32,7 @@ export type Kind = MigrateKinds.Kind
 
 /**
  * What a migration gives. `files` are those to write, by their path in the folder. A current input needs nothing:
- * its files are as they were. `problems` are the errors that `check` would still tell, with every variable set.
+ * its files are as they were, with the secrets that may stand in them. `problems` are the errors that `check` would still tell, with every variable set.
  *
  * @since 0.1.0
  * @category models
@@ -48,6 +49,9 @@ export interface Migration {
 /** What a variable may hold: a name, an address, a number or a flag. */
 const samples = ["set", "https://example.invalid/v1", "1", "true"]
 
+/** Read where a file states no credential, beside the variables of the kinds. */
+const credentials = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "GOOGLE_APPLICATION_CREDENTIALS"]
+
 const references = /(?<!\$)\$\{([A-Za-z_][A-Za-z0-9_]*)/g
 
 /** What is wrong with files that have been written, when every variable that they name holds what fits there. */
@@ -57,9 +61,13 @@ const problemsOf = (
   chosen: ReadonlyMap<string, number> = new Map()
 ): ReadonlyArray<Problem.Problem> => {
   const names = Object.values(files).flatMap((text) => [...text.matchAll(references)].map((match) => match[1] ?? ""))
-  const variables = Object.fromEntries(names.map((name) => [name, samples[chosen.get(name) ?? 0]]))
+  const usual = Object.values(catalogue.kinds ?? {}).flatMap(({ keyVariable }) => keyVariable ?? [])
+  const all = [...usual, ...credentials, ...names]
+  const variables = Object.fromEntries(all.map((name) => [name, samples[chosen.get(name) ?? 0]]))
   const resolved = Resolve.resolve({ root: "", files, env: undefined, variables })
-  const problems = Compile.compile(resolved, catalogue).problems.filter(Problem.isError)
+  const compiled = Compile.compile(resolved, catalogue)
+  const found = compiled.plan === undefined ? [] : Check.analyze(compiled.plan, resolved)
+  const problems = [...compiled.problems, ...found].filter(Problem.isError)
   // A value of the wrong kind is quoted as it was written, with its variable.
   const wrong = problems.flatMap(({ message }) => [...message.matchAll(references)].map((match) => match[1] ?? ""))
   const next = new Map(chosen)
@@ -140,6 +148,6 @@ export const migrate = (
     files,
     entries: ledger.entries(),
     variables: tree.variables(),
-    problems: changed ? problemsOf(files, options.catalogue) : []
+    problems: problemsOf(files, options.catalogue)
   })
 }

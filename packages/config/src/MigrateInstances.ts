@@ -32,10 +32,16 @@ export type Instances = (wanted: Wanted) => string
 const identity = (settings: ReadonlyArray<MigrateTree.Setting>): string =>
   JSON.stringify(settings.map(({ at, value }) => [at, value]))
 
-const needsBaseUrl = ["openai-compatible", "azure-openai"]
+const needsBaseUrl = ["openai-compatible", "azure-openai", "azure-openai-responses"]
 
-/** What an instance is called behind its provider's name. */
-const aliasOf = (model: string): string => MigrateTree.slug((model.split("/").at(-1) ?? model).replaceAll(":", "-"))
+/**
+ * What an instance is called behind its provider's name.
+ *
+ * @since 0.1.0
+ * @category getters
+ */
+export const aliasOf = (model: string): string =>
+  MigrateTree.slug((model.split("/").at(-1) ?? model).replaceAll(":", "-"))
 
 /**
  * Makes the place where the providers of a tree are kept.

@@ -24,11 +24,19 @@ export const known: ReadonlyArray<string> = [
   ...["routing_strategy", "fallbacks", "context_window_fallbacks", "content_policy_fallbacks", "default_fallbacks"],
   ...["allowed_fails", "cooldown_time", "retry_after", "model_group_alias", "enable_pre_call_checks", "max_fallbacks"],
   ...["request_timeout", "cache", "ttl", "completion_model", "input_cost_per_token", "output_cost_per_token"],
-  ...["extra_headers", "custom_llm_provider", "max_input_tokens", "max_output_tokens", "top_p", "stop", "seed"]
+  ...["extra_headers", "custom_llm_provider", "max_input_tokens", "max_output_tokens", "top_p", "stop", "seed"],
+  ...["aws_region_name", "aws_access_key_id", "aws_secret_access_key", "aws_session_token"],
+  ...["aws_bedrock_runtime_endpoint", "vertex_project", "vertex_location", "vertex_credentials"]
 ]
 
 /** Why keys are lost that say nothing about where a model is and how it is asked. */
+const identity = ["profiles and roles of AWS are not read here", "write access keys or an API key"] as const
+
 const reasons: Readonly<Record<string, readonly [note: string, todo: string]>> = {
+  aws_profile_name: identity,
+  aws_role_name: identity,
+  aws_session_name: identity,
+  aws_web_identity_token: identity,
   retry_policy: ["what follows from a failure is one table here", "see docs/failures.md, and set max_retries"],
   model_group_retry_policy: [
     "what follows from a failure is one table here",
@@ -136,17 +144,23 @@ const writeTier = (
   ])
   names.delete("order")
   for (const name of names) {
+    const usual = defaults.find(([one]) => one === name)?.[1]
     const stated = tier.settings.flatMap((settings) => settings.get(name) ?? [])
-    const from = stated.length > 0 ? stated : [defaults.find(([one]) => one === name)?.[1] ?? []].flat()
+    const others = stated.length < tier.settings.length
+    const from = [...stated, ...(usual !== undefined && others ? [usual] : [])]
     const numeric = name !== "stop"
     const values = from.map((one) => (numeric ? Models.number(tree, one.value) : plain(context, one.value)))
     const numbers = values.filter((value): value is number => typeof value === "number")
-    const value = largest.includes(name) && numbers.length > 1 ? Math.max(...numbers) : values[0]
+    // What a variable will hold is not known now.
+    const isLargest = largest.includes(name) && numbers.length > 1 && numbers.length === values.length
+    const value = isLargest ? Math.max(...numbers) : values[0]
     if (value === undefined) continue
     const differ = new Set(values.map((one) => JSON.stringify(one))).size > 1
     const spread = differ
-      ? `an echelon has one value: ${largest.includes(name) ? "the largest" : "the first"}`
-      : undefined
+      ? `an echelon has one value: ${isLargest ? "the largest" : "the first"}`
+      : stated.length > 0 && others && usual === undefined
+        ? "an echelon has one value: it holds for its other deployments, too"
+        : undefined
     const streams = name === "ttft_timeout" ? "until first output" : undefined
     const approximated = [spread, streams].filter((part) => part !== undefined).join("; ") || undefined
     tree.set(file, { at: [key, name], value, from, approximated })
@@ -211,7 +225,9 @@ const writeFront = (
   const at = ["performance", "request_timeout"]
   const limited = timeout !== undefined && MigrateTree.refusal("wrappers", at, seconds) === undefined
   const pool = tree.begin("polling_pools", limited ? `${name}_pool` : name, header)
-  tree.set(pool, { at: ["name"], value: MigrateTree.literal(pool.name), from })
+  const renamed = (file: MigrateTree.File) => MigrateTree.renamedNote(name, file.name)
+  const approximated = limited ? undefined : renamed(pool)
+  tree.set(pool, { at: ["name"], value: MigrateTree.literal(pool.name), from, approximated })
   tree.set(pool, { at: ["task_groups"], value: [MigrateTree.literal(group)], from })
   const strategy = setting("routing_strategy")
   const stated = typeof strategy?.value === "string" ? strategies[strategy.value] : "random"
@@ -245,7 +261,7 @@ const writeFront = (
   }
   if (!limited) return { kind: "pool", name: pool.name }
   const wrapper = tree.begin("wrappers", name, header)
-  tree.set(wrapper, { at: ["name"], value: MigrateTree.literal(wrapper.name), from })
+  tree.set(wrapper, { at: ["name"], value: MigrateTree.literal(wrapper.name), from, approximated: renamed(wrapper) })
   tree.set(wrapper, { at: ["type"], value: "pool", from: [] })
   tree.set(wrapper, { at: ["default_config", "pool_name"], value: MigrateTree.literal(pool.name), from })
   tree.set(wrapper, { at, value: seconds, from: [timeout], approximated: "until the answer begins" })
@@ -289,8 +305,7 @@ export const migrate = (
   ]
   reserve(source.value, tree)
   for (const entry of Source.below(Source.get(source, ["model_list"]))) {
-    const variable = Models.usualVariable(entry)
-    if (variable !== undefined) tree.reserve(variable)
+    for (const variable of Models.usualVariables(entry)) tree.reserve(variable)
   }
   const setting = settingOf(source, tree)
   const strategy = setting("routing_strategy")?.value
@@ -360,7 +375,10 @@ export const migrate = (
     const stated = Source.get(source, [...alias.path, "model"]) ?? alias
     const group = typeof target === "string" ? files.get(target) : undefined
     if (group === undefined || typeof target !== "string") {
-      const note = "it names a model that is not in model_list, or that was lost"
+      const note =
+        typeof target === "string"
+          ? Fallbacks.left([target])
+          : "it names a model that is not in model_list, or that was lost"
       tree.ledger.mark(alias, { outcome: "lost", note, todo: "write a pool of that name" })
       continue
     }

@@ -21,6 +21,24 @@ export interface Context {
   readonly groups: ReadonlyMap<string, ReadonlyArray<Models.Deployment>>
 }
 
+/**
+ * Says of names that nothing is behind them.
+ *
+ * @since 0.1.0
+ * @category getters
+ */
+export const left = (names: ReadonlyArray<string>): string => {
+  // What a terminal would act on is escaped.
+  const shown = names.map((name) =>
+    JSON.stringify(name).replace(
+      /[\u007f-\u009f\u2028\u2029]/g,
+      (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`
+    )
+  )
+  const verb = names.length === 1 ? "is not in model_list, or was lost" : "are not in model_list, or were lost"
+  return `${shown.join(", ")} ${verb}`
+}
+
 interface Fallbacks {
   readonly from: Source.Stated
   readonly targets: ReadonlyArray<string>
@@ -43,15 +61,18 @@ const fallbackTable = (context: Context, key: string): ReadonlyMap<string, Fallb
     )
     const targets = names.filter((name) => groups.has(name))
     const name = String(from.key)
+    const missing = [...(name === "*" ? [] : [name]), ...names].filter((one) => !groups.has(one))
     if (targets.length === 0 || (name !== "*" && !groups.has(name))) {
-      const note = "it names models that are not in model_list, or that were lost"
+      const note = missing.length === 0 ? "it names no model" : left(missing)
       tree.ledger.mark(from, { outcome: "lost", note, todo: "add the models, or fallbacks by hand" })
-    } else found.set(name, { from, targets })
-    const more = targets.length < items.length || items.some((item) => typeof item !== "string")
-    if (found.has(name) && more) {
-      const note = "targets that are not in model_list, and changes to the request, are left out"
-      tree.ledger.mark(from, { outcome: "approximated", note })
+      continue
     }
+    found.set(name, { from, targets })
+    const notes = [
+      missing.length === 0 ? undefined : left(missing),
+      items.some((item) => typeof item !== "string") ? "changes to the request are left out" : undefined
+    ].filter((note) => note !== undefined)
+    if (notes.length > 0) tree.ledger.mark(from, { outcome: "approximated", note: notes.join("; ") })
   }
   return found
 }
@@ -81,6 +102,12 @@ export const chains = (context: Context): ((group: string) => Chain) => {
   const stated = setting("default_fallbacks")
   const items: ReadonlyArray<unknown> = Array.isArray(stated?.value) ? stated.value : []
   const names = items.filter((item): item is string => typeof item === "string" && groups.has(item))
+  const missing = items.filter((item): item is string => typeof item === "string" && !groups.has(item))
+  if (stated !== undefined && missing.length > 0) {
+    const outcome = names.length > 0 ? "approximated" : "lost"
+    const todo = "add the models, or fallbacks by hand"
+    context.tree.ledger.mark(stated, { outcome, note: left(missing), todo })
+  }
   const rest = stated !== undefined && names.length > 0 ? { from: stated, targets: names } : undefined
   return (group) => {
     const of = (table: ReadonlyMap<string, Fallbacks>) => table.get(group) ?? table.get("*")

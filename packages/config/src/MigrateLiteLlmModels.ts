@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import * as MigrateClouds from "./MigrateClouds.ts"
 import * as MigrateInstances from "./MigrateInstances.ts"
 import * as MigrateProviders from "./MigrateProviders.ts"
 import * as Source from "./MigrateSource.ts"
@@ -81,6 +82,11 @@ interface Named {
 
 const nameOf = (model: string, stated: string | undefined, hasAddress: boolean): Named | undefined => {
   const [prefix = "", ...rest] = model.split("/")
+  // A route of a provider, such as azure/responses, is one of its own.
+  const route = `${prefix}/${rest[0]}`
+  if (rest.length > 1 && MigrateProviders.find(MigrateProviders.liteLlm, route) !== undefined) {
+    return { provider: route, model: rest.slice(1).join("/") }
+  }
   const own = rest.length > 0 ? { provider: prefix, model: rest.join("/") } : undefined
   if (stated !== undefined) return { provider: stated, model: own?.provider === stated ? own.model : model }
   if (own !== undefined) return own
@@ -93,8 +99,32 @@ const isOpenAi = (address: string): boolean => /^https?:\/\/api\.openai\.com(\/|
 /** The kind of a provider: one of OpenAI's with another address is a server that speaks as OpenAI does. */
 const knownOf = (provider: string, address: string | undefined): MigrateProviders.Known | undefined => {
   const known = MigrateProviders.find(MigrateProviders.liteLlm, provider)
-  if (known?.kind !== "openai" || address === undefined || isOpenAi(address)) return known
+  if (known?.kind !== "openai" || address === undefined || isOpenAi(address)) {
+    return known === undefined ? undefined : MigrateProviders.at(known, address)
+  }
   return { ...known, kind: "openai-compatible" }
+}
+
+/** What accounts at Bedrock and Vertex AI are called, and what is read for them. */
+const clouds: MigrateClouds.Names = {
+  apiKey: ["api_key"],
+  accessKeyId: "aws_access_key_id",
+  secretAccessKey: "aws_secret_access_key",
+  sessionToken: "aws_session_token",
+  awsRegion: "aws_region_name",
+  awsRegionVariable: "AWS_REGION_NAME",
+  endpoints: ["aws_bedrock_runtime_endpoint", "api_base", "base_url"],
+  project: "vertex_project",
+  projectVariable: "VERTEXAI_PROJECT",
+  location: "vertex_location",
+  locationVariable: "VERTEXAI_LOCATION",
+  credentials: "vertex_credentials",
+  hasVertexKey: true
+}
+
+const cloudVariables: Readonly<Record<string, ReadonlyArray<string>>> = {
+  bedrock: ["AWS_REGION_NAME", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"],
+  vertex: ["VERTEXAI_PROJECT", "VERTEXAI_LOCATION", "GOOGLE_APPLICATION_CREDENTIALS"]
 }
 
 const limits: ReadonlyArray<readonly [string, string]> = [
@@ -172,18 +202,27 @@ const modelSettings = (
 
 const isText = (value: unknown): value is string => typeof value === "string" && value.trim() !== ""
 
+const cloudKeys: Readonly<Record<string, string>> = {
+  AWS_ACCESS_KEY_ID: "aws_access_key_id",
+  AWS_SECRET_ACCESS_KEY: "aws_secret_access_key"
+}
+
 /**
- * The variable that LiteLLM reads for an entry that states no key.
+ * The variables that LiteLLM reads for an entry that states no key.
  *
  * @since 0.1.0
  * @category getters
  */
-export const usualVariable = (entry: Source.Stated): string | undefined => {
+export const usualVariables = (entry: Source.Stated): ReadonlyArray<string> => {
   const params: Layers = [Source.get(entry.source, [...entry.path, "litellm_params"])]
   const model = find(params, "model")?.value
-  if (typeof model !== "string" || find(params, "api_key") !== undefined) return undefined
+  if (typeof model !== "string") return []
   const named = nameOf(model, undefined, false)
-  return named === undefined ? undefined : MigrateProviders.find(MigrateProviders.liteLlm, named.provider)?.variable
+  const known = named === undefined ? undefined : MigrateProviders.find(MigrateProviders.liteLlm, named.provider)
+  const isCloud = known !== undefined && Object.hasOwn(cloudVariables, known.kind)
+  if (isCloud)
+    return (cloudVariables[known.kind] ?? []).filter((name) => find(params, cloudKeys[name] ?? "") === undefined)
+  return known?.variable === undefined || find(params, "api_key") !== undefined ? [] : [known.variable]
 }
 
 /** Headers may hold secrets, so each becomes a variable. */
@@ -245,23 +284,43 @@ export const deployment = (
   const custom = isText(customProvider?.value) ? customProvider.value : undefined
   const named = nameOf(model.value, custom, addressText !== undefined)
   const known = named === undefined ? undefined : knownOf(named.provider, addressText)
+  const instead =
+    'put an endpoint that speaks as OpenAI does before it, and write a provider of kind "openai-compatible"'
   if (named === undefined || known === undefined || named.model === "") {
     const shown = named === undefined ? "a model without a provider's prefix" : JSON.stringify(named.provider)
-    const note = `no kind of provider here speaks for ${shown}`
-    return lose(
-      note,
-      'put an endpoint that speaks as OpenAI does before it, and write a provider of kind "openai-compatible"'
-    )
+    return lose(`no kind of provider here speaks for ${shown}`, instead)
   }
+  const isCloud = Object.hasOwn(cloudVariables, known.kind)
+  const atBedrock = known.kind === "bedrock" ? MigrateClouds.bedrockModel(named.model) : undefined
+  if (known.kind === "bedrock" && atBedrock === undefined)
+    return lose("a route of LiteLLM's that has no counterpart", instead)
+  const wire = atBedrock?.model ?? named.model
+  const refused = MigrateClouds.refusal(known.kind, wire)
+  if (refused !== undefined) return lose(refused, instead)
 
   const provider: Array<MigrateTree.Setting> = []
-  if (address !== undefined && addressText !== undefined) {
+  if (isCloud) {
+    const account: MigrateClouds.Account = {
+      tree,
+      names: clouds,
+      find: (key) => find(params, key),
+      text: (value) => text(tree, value),
+      isVariable: (value) => reference(value) !== undefined,
+      variable: (name) => tree.variable(name),
+      comment: "LiteLLM reads it by itself"
+    }
+    provider.push(
+      ...(known.kind === "bedrock"
+        ? MigrateClouds.bedrock(account, model, atBedrock?.region)
+        : MigrateClouds.vertex(account))
+    )
+  } else if (address !== undefined && addressText !== undefined) {
     provider.push(...MigrateInstances.address(tree, address, addressText, known.suffix))
   } else if (known.baseUrl !== undefined) {
     provider.push({ at: ["base_url"], value: known.baseUrl, from: [], comment: `where ${named.provider} answers` })
   }
   const key = find(params, "api_key")
-  if (isText(key?.value)) {
+  if (!isCloud && isText(key?.value)) {
     const name = reference(key.value)
     const wanted = known.variable ?? `${MigrateTree.variableName(named.provider)}_API_KEY`
     const value = name === undefined ? tree.secret(key.value, wanted) : text(tree, key.value)
@@ -286,10 +345,15 @@ export const deployment = (
     name: MigrateTree.slug(known.kind === "openai-compatible" ? named.provider : known.kind),
     kind: { value: known.kind, from: customProvider === undefined ? [] : [customProvider] },
     provider,
-    alias: named.model,
+    alias: wire,
     header: context.header,
     model: [
-      { at: ["model"], value: text(tree, named.model), from: [model] },
+      {
+        at: ["model"],
+        value: text(tree, wire),
+        from: [model],
+        approximated: atBedrock?.isConverse === false ? "asked by Converse" : undefined
+      },
       ...modelSettings(tree, { params, entry: [entry], info: [at("model_info")] }, context.limited)
     ]
   })

@@ -6,56 +6,20 @@
  *
  * @since 0.1.0
  */
-import type * as MigrateInstances from "./MigrateInstances.ts"
+import * as MigrateInstances from "./MigrateInstances.ts"
 import type * as MigrateLedger from "./MigrateLedger.ts"
 import * as OlderClient from "./MigrateOlderClient.ts"
 import * as OlderKeys from "./MigrateOlderKeys.ts"
+import * as OlderNames from "./MigrateOlderNames.ts"
+import * as Places from "./MigrateOlderPlaces.ts"
+import * as OlderSecrets from "./MigrateOlderSecrets.ts"
 import * as MigrateProviders from "./MigrateProviders.ts"
 import * as Source from "./MigrateSource.ts"
 import * as MigrateTree from "./MigrateTree.ts"
-import * as Tree from "./Tree.ts"
 
-const kinds = ["provider", "groups", "polling_pools", "wrappers"] as const
-type Entity = (typeof kinds)[number]
-
-/** What a file holds, by its place, or else by its keys. */
-type What =
-  | { readonly _tag: "Entity"; readonly kind: Entity; readonly place: string }
-  | { readonly _tag: "Whole"; readonly place: string }
-  | { readonly _tag: "Fragment"; readonly place: string }
-  | { readonly _tag: "Client" }
-
-const place = /(?:^|[\\/])(llms[\\/](provider|groups|polling_pools|wrappers)[\\/][^\\/]+\.toml)$/
-
-const kindOf = (value: Source.Table): Entity | undefined => {
-  const keys = Object.keys(value).map(OlderKeys.snake)
-  const has = (...names: ReadonlyArray<string>) => names.some((name) => keys.includes(name))
-  if (keys.some((key) => /^(echelon|tier|level)_?\d+$/.test(key)) || has("echelons")) return "groups"
-  if (has("task_groups", "groups", "rotation_strategy")) return "polling_pools"
-  if (has("default_config", "pool_name", "group_name", "performance")) return "wrappers"
-  if (Source.isTable(value["models"])) return "provider"
-  return has("fallback_config") ? "groups" : undefined
-}
-
-const whatOf = (source: Source.Source): What => {
-  const found = place.exec(source.place ?? source.file)
-  const path = (source.place ?? found?.[1] ?? source.file.split(/[\\/]/).at(-1) ?? "").replaceAll("\\", "/")
-  const byPlace = kinds.find((kind) => kind === found?.[2])
-  if (byPlace !== undefined && !(byPlace === "provider" && OlderClient.isClient(source.value))) {
-    return { _tag: "Entity", kind: byPlace, place: (found?.[1] ?? path).replaceAll("\\", "/") }
-  }
-  if (path === "global.toml") return { _tag: "Whole", place: path }
-  const environment = /(?:^|[\\/])(environments[\\/][^\\/]+\.toml)$/.exec(source.place ?? source.file)?.[1]
-  if (environment !== undefined) return { _tag: "Whole", place: environment.replaceAll("\\", "/") }
-  if (OlderClient.isClient(source.value)) return { _tag: "Client" }
-  const kind = kindOf(source.value)
-  if (source.place !== undefined) return { _tag: "Fragment", place: source.place }
-  if (kind !== undefined) {
-    const name = MigrateTree.slug(path.replace(/\.[^.]*$/, ""))
-    return { _tag: "Entity", kind, place: `llms/${kind}/${name}.toml` }
-  }
-  return { _tag: "Fragment", place: /\.toml$/.test(path) ? path : `${MigrateTree.slug(path)}.toml` }
-}
+const { kinds } = Places
+type Entity = Places.Entity
+type What = Places.What
 
 /** A value of a file and where it belongs now. */
 interface Change {
@@ -90,9 +54,9 @@ const locateFragment: Locate = (path) => {
   return ["polling_pools" as const, ...kinds].flatMap((kind) => OlderKeys.find(kind, path) ?? [])[0]
 }
 
-const inheritNames = ["inherits_from", "inherits", "extends", "parent", "inherit_from"]
+const modelLists = ["models", "supported_models", "available_models"]
 
-/** Lists of echelons and of models were lists of tables; they are tables now. */
+/** Lists of echelons and of models were lists of tables or of names; they are tables now. */
 const unlisted = (
   source: Source.Source,
   kind: Entity | undefined
@@ -103,6 +67,13 @@ const unlisted = (
     const tables = items.length > 0 && Array.isArray(one.value) && items.every(({ value }) => Source.isTable(value))
     if (tables && kind === "groups" && /^(echelons|tiers|levels)$/.test(OlderKeys.snake(String(one.key)))) {
       return items.map((item, i) => [item, [`echelon${i + 1}`]] as const)
+    }
+    const texts = items.length > 0 && Array.isArray(one.value) && items.every(({ value }) => typeof value === "string")
+    if (texts && kind === "provider" && modelLists.includes(OlderKeys.snake(String(one.key)))) {
+      // The list is one key of the file, so each name of it has the place of the list.
+      return items.map(
+        ({ value }) => [{ ...one, value }, ["models", MigrateInstances.aliasOf(String(value)), "model"]] as const
+      )
     }
     if (tables && kind === "provider" && one.key === "models") {
       return items.map((item, i) => {
@@ -126,18 +97,38 @@ const valuesOf = (
     ? Source.below(at).flatMap((inner) => valuesOf(inner, [...path, String(inner.key)]))
     : [[at, path]]
 
+/** What a file goes on inheriting: files that were not given would keep the tree from being used. */
+const inheritance = (
+  stated: Source.Stated,
+  isRenamed: boolean,
+  layout: Places.Layout,
+  ledger: MigrateLedger.Ledger
+): ReadonlyArray<Change> => {
+  const items: ReadonlyArray<unknown> = Array.isArray(stated.value) ? stated.value : [stated.value]
+  const kept = items.flatMap((item) => layout.inheritable(stated.source, item) ?? [])
+  if (items.length > 0 && kept.length === 0) {
+    const note = "the file that it names was not given"
+    ledger.mark(stated, { outcome: "lost", note, todo: "give that file to migrate as well" })
+    return []
+  }
+  const value = Array.isArray(stated.value) ? kept : kept[0]
+  const changed = isRenamed || JSON.stringify(value) !== JSON.stringify(stated.value)
+  const note = kept.length < items.length ? "a file that was not given is left out" : undefined
+  return [{ stated, path: ["inherits_from"], value, changed, note }]
+}
+
 const changesOf = (
   source: Source.Source,
   kind: Entity | undefined,
   locate: Locate,
+  layout: Places.Layout,
   ledger: MigrateLedger.Ledger
 ): ReadonlyArray<Change> =>
   unlisted(source, kind).flatMap(([at, start]) =>
     valuesOf(at, start).flatMap(([stated, path]): ReadonlyArray<Change> => {
       const moved = path.join("\n") !== stated.path.join("\n")
-      if (path.length === 1 && inheritNames.includes(OlderKeys.snake(path[0] ?? ""))) {
-        const changed = path[0] !== "inherits_from"
-        return [{ stated, path: ["inherits_from"], value: stated.value, changed, note: undefined }]
+      if (path.length === 1 && Places.inheritNames.includes(OlderKeys.snake(path[0] ?? ""))) {
+        return inheritance(stated, path[0] !== "inherits_from", layout, ledger)
       }
       if (moved && path.length === 3 && path[2] === "alias") {
         ledger.mark(stated, { outcome: "carried", note: "it is the name of the table" })
@@ -148,7 +139,7 @@ const changesOf = (
       const scaled = typeof stated.value === "number" && found.factor !== 1
       const number = scaled ? Number((Number(stated.value) * found.factor).toPrecision(12)) : stated.value
       const single = found.path.at(-1) === "task_groups" && typeof number === "string" ? [number] : number
-      const named = found.path.at(-1) === "kind" && typeof single === "string" ? kindName(single) : single
+      const named = found.path.at(-1) === "kind" && typeof single === "string" ? kindName(source, single) : single
       const value = OlderKeys.itemsAt(found.path, OlderKeys.valueAt(found.path, named))
       const changed = moved || found.path.join("\n") !== path.join("\n") || value !== stated.value
       const note = scaled ? "as seconds" : undefined
@@ -156,7 +147,13 @@ const changesOf = (
     })
   )
 
-const kindName = (name: string): string => MigrateProviders.find(MigrateProviders.older, name)?.kind ?? name
+const addressKeys = ["base_url", "endpoint", "url", "api_base", "api_url"]
+
+const kindName = ({ value }: Source.Source, name: string): string => {
+  const known = MigrateProviders.find(MigrateProviders.older, name)
+  const address = Object.entries(value).find(([key]) => addressKeys.includes(OlderKeys.snake(key)))?.[1]
+  return known === undefined ? name : MigrateProviders.at(known, address).kind
+}
 
 /** A file with what becomes of it. */
 interface Plan {
@@ -170,9 +167,14 @@ interface Plan {
 const locateBy = (what: What): Locate =>
   what._tag === "Entity" ? locateIn(what.kind) : what._tag === "Whole" ? locateWhole : locateFragment
 
-const planOf = (source: Source.Source, what: Plan["what"], ledger: MigrateLedger.Ledger): Plan => {
+const planOf = (
+  source: Source.Source,
+  what: Plan["what"],
+  layout: Places.Layout,
+  ledger: MigrateLedger.Ledger
+): Plan => {
   const kind = what._tag === "Entity" ? what.kind : undefined
-  const changes = changesOf(source, kind, locateBy(what), ledger)
+  const changes = changesOf(source, kind, locateBy(what), layout, ledger)
   const check: MigrateTree.File["check"] = (at) => {
     if (what._tag === "Fragment" || (at.length === 1 && at[0] === "inherits_from")) return undefined
     if (what._tag === "Entity") return [what.kind, at]
@@ -204,67 +206,37 @@ const inferKind = (source: Source.Source, changes: ReadonlyArray<Change>, what: 
   if (changes.some(({ path }) => path.join(".") === "kind" || path[0] === "inherits_from")) return undefined
   const stated = changes.find(({ path }) => path.join(".") === "name")?.value
   const name = typeof stated === "string" ? stated : what.place.replace(/^.*\/|\.toml$/g, "")
-  return source.value["kind"] === undefined ? MigrateProviders.find(MigrateProviders.older, name)?.kind : undefined
+  if (source.value["kind"] !== undefined || MigrateProviders.find(MigrateProviders.older, name) === undefined)
+    return undefined
+  return kindName(source, name)
 }
 
-/** A variable without a default, which may be secret; a header may say the scheme before it. */
-const isReference = (value: unknown): boolean =>
-  typeof value === "string" && /^((?:Bearer |Basic )?\$\{[A-Za-z_][A-Za-z0-9_]*(:\?[^}]*)?\})?$/.test(value)
+const hasSecret = (plan: Plan): boolean => plan.changes.some(({ path, value }) => OlderSecrets.isIn(path, value))
 
-/** A value with its secrets replaced by variables; gives whether there were any. */
-const concealed = (
-  tree: MigrateTree.MigrateTree,
-  file: string,
-  path: ReadonlyArray<string | number>,
-  value: unknown
-): readonly [value: unknown, hidden: boolean] => {
-  if (Array.isArray(value)) {
-    const items = value.map((item, i) => concealed(tree, file, [...path, i], item))
-    return [items.map(([item]) => item), items.some(([, hidden]) => hidden)]
-  }
-  if (Source.isTable(value)) {
-    const entries = Object.entries(value).map(
-      ([key, item]) => [key, concealed(tree, file, [...path, key], item)] as const
-    )
-    return [Object.fromEntries(entries.map(([key, [item]]) => [key, item])), entries.some(([, [, hidden]]) => hidden)]
-  }
-  if (!Tree.isSecret(path) || isReference(value)) return [value, false]
-  const named = path
-    .filter((segment) => typeof segment === "string")
-    .slice(-2)
-    .join("_")
-  return [
-    tree.secret(value, MigrateTree.variableName(path[0] === "llms" ? path.slice(2).join("_") : `${file}_${named}`)),
-    true
-  ]
-}
+/** The instance that a name in a group means, and whether it was added because no file of it was given. */
+type Rename = (name: string, group: string) => { readonly name: string; readonly added: boolean }
 
-/** An address without what may be secret in it; any other value as it is. */
-const bared = (path: ReadonlyArray<string>, value: unknown): unknown =>
-  path.at(-1) === "base_url" && typeof value === "string" ? OlderKeys.bareAddress(value) : value
-
-const hasSecret = (plan: Plan): boolean =>
-  plan.changes.some(({ path, value }) => {
-    const look = (at: ReadonlyArray<string | number>, one: unknown): boolean =>
-      Array.isArray(one)
-        ? one.some((item, i) => look([...at, i], item))
-        : Source.isTable(one)
-          ? Object.entries(one).some(([key, item]) => look([...at, key], item))
-          : Tree.isSecret(at) && !isReference(one)
-    return look(path, value) || bared(path, value) !== value
-  })
-
-/** Clients became instances by other names where theirs were taken; groups name them by the new ones. */
-const instanceNames = (path: ReadonlyArray<string>, value: unknown, names: ReadonlyMap<string, string>): unknown =>
+const isModels = (path: ReadonlyArray<string>, value: unknown): value is ReadonlyArray<unknown> =>
   path.at(-1) === "models" && Array.isArray(value)
-    ? value.map((name) => (typeof name === "string" ? (names.get(name) ?? name) : name))
-    : value
+
+/** The names in a list of instances as they are now. */
+const instanceNames = (
+  path: ReadonlyArray<string>,
+  value: unknown,
+  group: string,
+  rename: Rename
+): readonly [value: unknown, note: string | undefined] => {
+  if (!isModels(path, value)) return [value, undefined]
+  const named = value.map((one) => (typeof one === "string" ? rename(one, group) : { name: one, added: false }))
+  const note = named.some(({ added }) => added) ? "models of which no file was given were added" : undefined
+  return [named.map(({ name }) => name), note]
+}
 
 const write = (
   { changes, source, what }: Plan,
   file: MigrateTree.File,
   tree: MigrateTree.MigrateTree,
-  names: ReadonlyMap<string, string>
+  rename: Rename
 ): void => {
   const kind = what._tag === "Entity" && what.kind === "provider" ? inferKind(source, changes, what) : undefined
   const taken = new Set<string>()
@@ -277,11 +249,14 @@ const write = (
       tree.ledger.mark(stated, { outcome: "lost", note: "another key says the same, and was taken", todo: "nothing" })
       continue
     }
-    const address = bared(path, value)
+    const address = OlderSecrets.bared(path, value)
     const left = address === value ? undefined : OlderKeys.bareAddressNote
-    const [open, hidden] = concealed(tree, file.name, path, instanceNames(path, address, names))
+    const [names, added] = instanceNames(path, address, file.path, rename)
+    const [open, hidden] = OlderSecrets.concealed(tree, file.name, path, names)
     const written = MigrateTree.valueOf(open, (text) => text)
-    const notes = [note, left, hidden ? "the secret was not copied" : undefined].filter((one) => one !== undefined)
+    const notes = [note, left, added, hidden ? "the secret was not copied" : undefined].filter(
+      (one) => one !== undefined
+    )
     const approximated = notes.length === 0 ? undefined : notes.join("; ")
     const plain = !changed && !hidden && left === undefined
     if (tree.set(file, { at: path, value: written, from: [stated], approximated, plain })) taken.add(keyOf(change))
@@ -303,8 +278,8 @@ const anybodys = ["name", "description", "type", "version"]
  * @category guards
  */
 export const isKnown = (source: Source.Source): boolean => {
-  const what = whatOf(source)
-  if (what._tag === "Client" || kindOf(source.value) !== undefined) return true
+  const what = Places.whatOf(source)
+  if (what._tag === "Client" || Places.kindOf(source.value) !== undefined) return true
   const values = valuesOf({ source, path: [], value: source.value }, [])
   return values.some(([, path]) => {
     const [first = ""] = path
@@ -319,7 +294,7 @@ export const isKnown = (source: Source.Source): boolean => {
  * @category getters
  */
 export const nearest: MigrateLedger.FindNearest = (source, path) => {
-  const what = whatOf(source)
+  const what = Places.whatOf(source)
   const keys = path.flatMap((segment) => (typeof segment === "string" ? [segment] : []))
   const entity = kinds.find((kind) => keys[0] === "llms" && kind === keys[1])
   switch (what._tag) {
@@ -335,23 +310,26 @@ export const nearest: MigrateLedger.FindNearest = (source, path) => {
   }
 }
 
-/** Whether a group names clients, whose instances may have other names. */
-const mentions = (plan: Plan, clients: ReadonlyArray<Source.Source>): boolean =>
-  clients.length > 0 && plan.changes.some(({ path, value }) => path.at(-1) === "models" && Array.isArray(value))
+/** What the providers' files and tables say, by the name of the file. */
+const statedOf = ({ changes, what }: Plan): ReadonlyArray<OlderNames.Stated> => {
+  if (what._tag === "Entity" && what.kind === "provider") {
+    const file = what.place.replace(/^.*\/|\.toml$/g, "")
+    return changes.map(({ path, value }): OlderNames.Stated => [[file, ...path], value])
+  }
+  const own = changes.filter(({ path }) => what._tag === "Whole" && path[0] === "llms" && path[1] === "provider")
+  return own.map(({ path, value }): OlderNames.Stated => [path.slice(2), value])
+}
 
-/** The file that a client inherits, relative to it or to the folder of all. */
-const parentOf = (
-  source: Source.Source,
-  all: ReadonlyArray<Source.Source>
-): ReadonlyArray<readonly [Source.Stated, Source.Source | undefined]> => {
-  const stated = inheritNames.flatMap((name) => Source.get(source, [name]) ?? [])[0]
-  const items = Array.isArray(stated?.value) ? stated.value : [stated?.value]
-  return items.flatMap((item) => {
-    if (stated === undefined || typeof item !== "string") return []
-    const tail = item.replace(/^(\.\.?\/)+/, "").replace(/(\.toml)?$/, ".toml")
-    const found = all.find((one) => one !== source && (one.place ?? one.file).replaceAll("\\", "/").endsWith(tail))
-    return [[stated, found] as const]
-  })
+/** Whether a group names clients, or models by names that instances have no more. */
+const mentions = (
+  plan: Plan,
+  clients: ReadonlyArray<Source.Source>,
+  known: ReadonlyArray<OlderNames.Known>
+): boolean => {
+  const isOld = (name: unknown) =>
+    typeof name === "string" &&
+    (OlderNames.find(known, name) ?? (OlderNames.addable(name) === undefined ? name : "")) !== name
+  return plan.changes.some(({ path, value }) => isModels(path, value) && (clients.length > 0 || value.some(isOld)))
 }
 
 const ancestors = (
@@ -360,7 +338,7 @@ const ancestors = (
   ledger: MigrateLedger.Ledger,
   seen: ReadonlyArray<Source.Source> = []
 ): ReadonlyArray<Source.Source> =>
-  [...parentOf(source, all)].reverse().flatMap(([stated, found]) => {
+  [...Places.parentsOf(source, all)].reverse().flatMap(([stated, found]) => {
     if (found === undefined || seen.includes(found)) {
       const note = found === undefined ? "the file that it names was not given" : "the inheritance is a circle"
       ledger.mark(stated, { outcome: "lost", note, todo: "give that file to migrate as well" })
@@ -381,16 +359,25 @@ export const migrate = (
   tree: MigrateTree.MigrateTree,
   instances: MigrateInstances.Instances
 ): boolean => {
-  const clients = sources.filter((source) => whatOf(source)._tag === "Client")
+  const layout = Places.layout(sources)
+  const clients = sources.filter((source) => layout.whatOf(source)._tag === "Client")
   const inherited = new Set(clients.flatMap((client) => ancestors(client, sources, tree.ledger)))
   const plans = sources.flatMap((source) => {
-    const what = whatOf(source)
-    return what._tag === "Client" || (what._tag === "Fragment" && inherited.has(source))
-      ? []
-      : [planOf(source, what, tree.ledger)]
+    const what = layout.whatOf(source)
+    const isOver = what._tag === "Fragment" && inherited.has(source) && !layout.isInherited(source)
+    return what._tag === "Client" || isOver ? [] : [planOf(source, what, layout, tree.ledger)]
   })
-  const current = clients.length === 0 && plans.every(({ changed }) => !changed)
-  const copied = plans.filter((plan) => current || (!plan.changed && !hasSecret(plan) && !mentions(plan, clients)))
+  const known = OlderNames.modelsOf(plans.flatMap(statedOf))
+  const named = new Set(plans.filter((plan) => mentions(plan, clients, known)))
+  const isSame = (plan: Plan) => !plan.changed && !named.has(plan) && !layout.isMoved(plan.source)
+  const current = clients.length === 0 && plans.every(isSame)
+  const taken = new Set<string>()
+  const copied = plans.filter((plan) => {
+    const { place } = plan.what
+    if (taken.has(place) || !(current || (!plan.changed && !hasSecret(plan) && !named.has(plan)))) return false
+    taken.add(place)
+    return true
+  })
   for (const { source, what } of copied) {
     tree.copy(what.place, source.text)
     tree.ledger.mark({ source, path: [] }, { outcome: "carried", to: what.place })
@@ -406,12 +393,33 @@ export const migrate = (
     (client) =>
       OlderClient.migrate(tree, instances, client, ancestors(client, sources, tree.ledger), header(client)) ?? []
   )
-  const names = new Map(written.map(({ instance, name }) => [name, instance]))
-  for (const [plan, file] of placed) write(plan, file, tree, names)
+  const models = [...written.flatMap((client) => client.models), ...known]
+  const rename: Rename = (name, group) => {
+    const found = written.find((client) => client.name === name)?.instance ?? OlderNames.find(models, name)
+    if (found !== undefined) return { name: found, added: false }
+    const made = OlderNames.addable(name)
+    const asked = OlderNames.parts(name)?.provider.toLowerCase()
+    // A file of the provider is its whole list of models.
+    if (made === undefined || known.some((one) => one.provider.toLowerCase() === asked)) return { name, added: false }
+    const client = written.find((one) => one.provider.toLowerCase() === asked)
+    const setting = { at: ["model"], value: MigrateTree.literal(made.model), from: [], comment: `${group} names it` }
+    const { baseUrl, kind, variable } = made.provider
+    const provider: Array<MigrateTree.Setting> = []
+    if (baseUrl !== undefined) provider.push({ at: ["base_url"], value: baseUrl, from: [] })
+    if (variable !== undefined) provider.push({ at: ["api_key"], value: tree.variable(variable), from: [] })
+    const header = [`Made because ${group} names models of it; no file of it was given.`]
+    const fresh = { name: MigrateTree.slug(kind), kind: { value: kind, from: [] }, provider, header }
+    const wanted = { ...(client?.wanted ?? fresh), alias: made.model, model: [setting] }
+    return { name: instances(wanted), added: true }
+  }
+  for (const [plan, file] of placed) write(plan, file, tree, rename)
   for (const { fallbacks, group } of written) {
     if (fallbacks === undefined || group === undefined) continue
     const names: ReadonlyArray<unknown> = Array.isArray(fallbacks.value) ? fallbacks.value : [fallbacks.value]
-    const found = names.map((name) => written.find((one) => one.name === name || one.instance === name)?.instance)
+    const found = names.map((name) => {
+      const client = written.find((one) => one.name === name || one.instance === name)
+      return client?.instance ?? models.find(({ alias, wire }) => alias === name || wire === name)?.instance
+    })
     found.forEach((instance, i) => {
       if (instance !== undefined)
         tree.set(group, { at: [`echelon${i + 2}`, "models"], value: [instance], from: [fallbacks] })

@@ -4,8 +4,9 @@
  *
  * @since 0.1.0
  */
-import type * as MigrateInstances from "./MigrateInstances.ts"
+import * as MigrateInstances from "./MigrateInstances.ts"
 import * as OlderKeys from "./MigrateOlderKeys.ts"
+import type * as OlderNames from "./MigrateOlderNames.ts"
 import * as MigrateProviders from "./MigrateProviders.ts"
 import * as Source from "./MigrateSource.ts"
 import * as MigrateTree from "./MigrateTree.ts"
@@ -16,6 +17,7 @@ const names = {
   model: ["model", "model_name", "model_id"],
   apiKey: ["api_key", "key", "token"],
   baseUrl: ["base_url", "endpoint", "api_base", "api_url", "url"],
+  supported: ["supported_models", "available_models"],
   fallbacks: ["fallback_models", "fallbacks"]
 } as const
 
@@ -27,6 +29,10 @@ const provider: ReadonlyArray<string> = [
   "region",
   "connect_timeout"
 ]
+
+const secrets = ["access_key_id", "secret_access_key", "session_token", "service_account"]
+
+const secretVariable = (key: string): string => `${key === "service_account" ? "VERTEX" : "AWS"}_${key.toUpperCase()}`
 
 const limits = ["rate_limiting", "rate_limit", "rate_limiter", ""]
 const inLimits = (...keys: ReadonlyArray<string>): ReadonlyArray<string> =>
@@ -105,6 +111,10 @@ export const isClient = (value: Source.Table): boolean => {
 export interface Client {
   readonly name: string
   readonly instance: string
+  readonly provider: string
+  /** Its provider, for further models of it. */
+  readonly wanted: Pick<MigrateInstances.Wanted, "name" | "kind" | "provider" | "header">
+  readonly models: ReadonlyArray<OlderNames.Known>
   readonly group: MigrateTree.File | undefined
   readonly fallbacks: Source.Stated | undefined
 }
@@ -147,7 +157,9 @@ export const migrate = (
   const wire = text(names.model)
   const who = text(names.kind)
   const fileName = (source.file.split(/[\\/]/).at(-1) ?? "").replace(/\.[^.]*$/, "")
-  const found = who === undefined ? undefined : MigrateProviders.find(MigrateProviders.older, who[0])
+  const base = text(names.baseUrl)
+  const listed = who === undefined ? undefined : MigrateProviders.find(MigrateProviders.older, who[0])
+  const found = listed === undefined ? undefined : MigrateProviders.at(listed, base?.[0])
   if (wire === undefined || found === undefined || who === undefined) {
     const shown = who === undefined ? "a client without a provider" : JSON.stringify(who[0])
     const note = wire === undefined ? "the model is missing" : `no kind of provider here speaks for ${shown}`
@@ -156,7 +168,6 @@ export const migrate = (
     return undefined
   }
   const providers: Array<MigrateTree.Setting> = []
-  const base = text(names.baseUrl)
   if (base !== undefined) {
     const value = OlderKeys.bareAddress(base[0])
     providers.push({
@@ -179,6 +190,17 @@ export const migrate = (
     providers.push({ at: ["api_key"], value, from: [key[1]], approximated: changed })
   }
   for (const name of provider) providers.push(...of([name], [name]))
+  for (const name of secrets) {
+    const stated = look([name, `aws_${name}`])?.stated
+    if (typeof stated?.value !== "string" || stated.value === "") continue
+    const isVariable = /^\$\{[^}]*\}$/.test(stated.value)
+    const value = isVariable
+      ? stated.value.replace(/^(\$\{[A-Za-z_]\w*)[^}]*\}$/, "$1}")
+      : tree.secret(stated.value, secretVariable(name))
+    const approximated = value === stated.value ? undefined : "the secret was not copied"
+    providers.push({ at: [name], value, from: [stated], approximated })
+  }
+  providers.push(...of(["service_account_file"], ["service_account_file"]))
   const headers = look(["headers"])?.stated
   for (const one of Source.below(headers)) {
     const value = typeof one.value === "string" && /^\$\{[^}]*\}$/.test(one.value)
@@ -203,15 +225,28 @@ export const migrate = (
   const name = text(["name"])
   const label = name?.[0] ?? fileName
   const slug = MigrateTree.slug(found.kind === "openai-compatible" ? who[0] : found.kind)
+  const kind = { value: found.kind, from: [who[1]], approximated: found.kind === who[0] ? undefined : "its name now" }
+  const wanted = { name: slug, kind, provider: providers, header }
   const instance = instances({
-    name: slug,
-    kind: { value: found.kind, from: [who[1]], approximated: found.kind === who[0] ? undefined : "its name now" },
-    provider: providers,
+    ...wanted,
     // Groups name it by the client's name, which began with the provider's.
     alias: label.startsWith(`${slug}-`) ? label.slice(slug.length + 1) : name === undefined ? wire[0] : label,
-    model: [{ at: ["model"], value: wire[0], from: [wire[1]] }, ...kept],
-    header
+    model: [{ at: ["model"], value: wire[0], from: [wire[1]] }, ...kept]
   })
+  const known = (model: string, made: string): OlderNames.Known => {
+    const alias = MigrateInstances.aliasOf(model)
+    return { provider: who[0], kind: found.kind, alias, wire: model, instance: made }
+  }
+  const models = [known(wire[0], instance)]
+  const supported = look(names.supported)?.stated
+  for (const model of Array.isArray(supported?.value) ? supported.value : []) {
+    if (supported === undefined || typeof model !== "string" || model === "") continue
+    if (model === wire[0]) tree.ledger.mark(supported, { outcome: "carried", to: `instance ${instance}` })
+    else {
+      const setting = { at: ["model"], value: MigrateTree.literal(model), from: [supported] }
+      models.push(known(model, instances({ ...wanted, alias: model, model: [setting] })))
+    }
+  }
 
   const asked = Object.entries(echelon).flatMap(([at, keys]) => of(["echelon1", at], keys))
   const after = Object.entries(fallback).flatMap(([at, keys]) => of(["fallback_config", at], keys))
@@ -264,5 +299,5 @@ export const migrate = (
       tree.ledger.mark(one, { outcome: unlimited ? "approximated" : "lost", note })
     }
   }
-  return { name: label, instance, group, fallbacks }
+  return { name: label, instance, provider: who[0], wanted, models, group, fallbacks }
 }

@@ -4,14 +4,16 @@
  *
  * @since 0.1.0
  */
+import * as MigrateClouds from "./MigrateClouds.ts"
 import * as MigrateInstances from "./MigrateInstances.ts"
+import * as Clouds from "./MigratePortkeyClouds.ts"
 import * as Targets from "./MigratePortkeyTargets.ts"
 import * as MigrateProviders from "./MigrateProviders.ts"
 import * as Source from "./MigrateSource.ts"
 import * as MigrateTree from "./MigrateTree.ts"
 import * as Origin from "./Origin.ts"
 
-const { field } = Targets
+const { field, inherited, textOf } = Targets
 
 /**
  * Keys that are read, for hints about misspelt ones.
@@ -33,10 +35,17 @@ export const known: ReadonlyArray<string> = [
   ],
   ...["model", "temperature", "max_tokens", "top_p", "stop", "seed", "request_timeout", "resource_name"],
   ...["deployment_id", "api_version", "cb_config", "failure_threshold", "failure_threshold_percentage"],
-  ...["minimum_requests", "cooldown_interval", "openai_organization", "openai_project"]
+  ...["minimum_requests", "cooldown_interval", "openai_organization", "openai_project"],
+  ...["aws_region", "aws_access_key_id", "aws_secret_access_key", "aws_session_token"],
+  ...["vertex_project_id", "vertex_region", "vertex_service_account_json"]
 ]
 
+const identity = ["roles of AWS are not taken here", "write access keys or an API key"] as const
+
 const reasons: Readonly<Record<string, readonly [note: string, todo: string]>> = {
+  aws_auth_type: identity,
+  aws_role_arn: identity,
+  aws_external_id: identity,
   on_status_codes: ["what follows from a failure is one table here", "see docs/failures.md"],
   failure_status_codes: ["which failures a breaker counts is one table here", "see docs/failures.md"],
   input_guardrails: ["there are no guardrails here", "check requests before they are sent"],
@@ -56,12 +65,6 @@ const guess = (slug: string): string | undefined => {
 }
 
 const isText = (value: unknown): value is string => typeof value === "string" && value.trim() !== ""
-
-const textOf = (at: Source.Stated | undefined): string | undefined => (isText(at?.value) ? at.value : undefined)
-
-/** A setting of a target, or of what is around it. */
-const inherited = ({ around }: Targets.Leaf, key: string): Source.Stated | undefined =>
-  around.flatMap((one) => field(one, key) ?? [])[0]
 
 interface Who {
   readonly name: string
@@ -127,12 +130,14 @@ const instanceOf = (
   const deployment = inherited(leaf, "deployment_id")
   const modelText = textOf(model)
   const who = whoOf(leaf, modelText)
-  if (who === undefined) {
+  const wire = modelText?.replace(/^@[^/]*\//, "").replace(/^google\./, "")
+  const refused = who === undefined || wire === undefined ? undefined : MigrateClouds.refusal(who.known.kind, wire)
+  if (who === undefined || refused !== undefined) {
     const stated = textOf(inherited(leaf, "provider"))
     const shown = stated === undefined ? "a target without a provider" : JSON.stringify(stated)
     tree.ledger.mark(leaf.at, {
       outcome: "lost",
-      note: `no kind of provider here speaks for ${shown}`,
+      note: refused ?? `no kind of provider here speaks for ${shown}`,
       todo: 'put an endpoint that speaks as OpenAI does before it, and write a provider of kind "openai-compatible"'
     })
     return undefined
@@ -140,9 +145,14 @@ const instanceOf = (
   const prefix = MigrateTree.variableName(who.name)
   const host = inherited(leaf, "custom_host")
   const hostText = textOf(host)
-  const kind = who.known.kind === "openai" && hostText !== undefined ? "openai-compatible" : who.known.kind
+  const kind =
+    who.known.kind === "openai" && hostText !== undefined
+      ? "openai-compatible"
+      : MigrateProviders.at(who.known, hostText).kind
+  const isCloud = kind === "bedrock" || kind === "vertex"
   const provider: Array<MigrateTree.Setting> = []
-  if (host !== undefined && hostText !== undefined) {
+  if (isCloud) provider.push(...Clouds.settings(tree, leaf, kind, modelText))
+  else if (host !== undefined && hostText !== undefined) {
     provider.push(...MigrateInstances.address(tree, host, MigrateTree.literal(hostText), who.known.suffix))
   } else if (kind === "azure-openai") provider.push(...azureHost(tree, leaf))
   else if (who.known.baseUrl !== undefined) {
@@ -152,7 +162,9 @@ const instanceOf = (
   const virtual = inherited(leaf, "virtual_key")
   const wanted = who.known.variable ?? `${prefix}_API_KEY`
   const account = textOf(inherited(leaf, "provider"))
-  if (isText(key?.value)) {
+  if (isCloud) {
+    // Its credentials are more than a key.
+  } else if (isText(key?.value)) {
     const value = tree.secret(key.value, wanted)
     provider.push({ at: ["api_key"], value, from: [key], approximated: "the secret was not copied" })
   } else if (isText(virtual?.value)) {
@@ -181,7 +193,7 @@ const instanceOf = (
   }
 
   const settings: Array<MigrateTree.Setting> = []
-  const named = modelText?.replace(/^@[^/]*\//, "")
+  const named = kind === "vertex" ? wire : modelText?.replace(/^@[^/]*\//, "")
   if (deployment !== undefined && isText(deployment.value) && kind === "azure-openai") {
     const from = model === undefined ? [deployment] : [deployment, model]
     settings.push({ at: ["model"], value: MigrateTree.literal(deployment.value), from, comment: "the deployment" })
@@ -228,9 +240,9 @@ const tierSettings = (tier: Targets.Tier, key: string): ReadonlyArray<MigrateTre
     const first = stated[0]
     if (first === undefined) return
     const differ = new Set(stated.map(({ value }) => JSON.stringify(value))).size > 1
-    const parts = [note, differ ? "an echelon has one value: the first" : undefined].filter(
-      (part) => part !== undefined
-    )
+    const others = tier.some((leaf) => find(leaf) === undefined)
+    const spread = others ? "an echelon has one value: it holds for its other targets, too" : undefined
+    const parts = [note, differ ? "an echelon has one value: the first" : spread].filter((part) => part !== undefined)
     const value = MigrateTree.valueOf(of(first.value))
     settings.push({ at: [key, name], value, from: stated, approximated: parts.join("; ") || undefined })
   }
@@ -345,7 +357,8 @@ const writeRoute = (
   for (const setting of breakerSettings(first)) tree.set(file, setting)
 
   const pool = tree.begin("polling_pools", name, header)
-  tree.set(pool, { at: ["name"], value: MigrateTree.literal(pool.name), from })
+  const approximated = MigrateTree.renamedNote(name, pool.name)
+  tree.set(pool, { at: ["name"], value: MigrateTree.literal(pool.name), from, approximated })
   tree.set(pool, { at: ["task_groups"], value: [MigrateTree.literal(file.name)], from: [] })
   const balanced = tiers.some(({ members, weighted }) => weighted && members.length > 1)
   const rotation = balanced ? "weighted" : tiers.some(({ members }) => members.length > 1) ? "random" : "priority"

@@ -55,6 +55,24 @@ export const field = (at: Source.Stated | undefined, key: string): Source.Stated
   return found?.value === null ? undefined : found
 }
 
+/**
+ * Finds a setting of a target, or of what is around it.
+ *
+ * @since 0.1.0
+ * @category getters
+ */
+export const inherited = ({ around }: Leaf, key: string): Source.Stated | undefined =>
+  around.flatMap((one) => field(one, key) ?? [])[0]
+
+/**
+ * A text that says something.
+ *
+ * @since 0.1.0
+ * @category getters
+ */
+export const textOf = (at: Source.Stated | undefined): string | undefined =>
+  typeof at?.value === "string" && at.value.trim() !== "" ? at.value : undefined
+
 const modes = ["single", "loadbalance", "fallback", "conditional"] as const
 type Mode = (typeof modes)[number]
 

@@ -22,7 +22,7 @@ export interface Known {
 }
 
 const compatible = (baseUrl: string, variable: string): Known => ({ kind: "openai-compatible", baseUrl, variable })
-const google = "https://generativelanguage.googleapis.com/v1beta/openai"
+const gemini: Known = { kind: "gemini", variable: "GEMINI_API_KEY" }
 
 /**
  * Prefixes of model names in LiteLLM, and values of `custom_llm_provider`.
@@ -32,7 +32,13 @@ const google = "https://generativelanguage.googleapis.com/v1beta/openai"
  */
 export const liteLlm: Readonly<Record<string, Known>> = {
   openai: { kind: "openai", variable: "OPENAI_API_KEY" },
+  "openai/responses": { kind: "openai-responses", variable: "OPENAI_API_KEY" },
   azure: { kind: "azure-openai", variable: "AZURE_API_KEY" },
+  "azure/responses": { kind: "azure-openai-responses", variable: "AZURE_API_KEY" },
+  bedrock: { kind: "bedrock" },
+  bedrock_converse: { kind: "bedrock" },
+  vertex_ai: { kind: "vertex" },
+  vertex_ai_beta: { kind: "vertex" },
   anthropic: { kind: "anthropic", variable: "ANTHROPIC_API_KEY", suffix: "/v1" },
   groq: { kind: "groq", variable: "GROQ_API_KEY" },
   deepseek: { kind: "deepseek", variable: "DEEPSEEK_API_KEY" },
@@ -45,7 +51,7 @@ export const liteLlm: Readonly<Record<string, Known>> = {
   ollama_chat: { kind: "ollama", suffix: "/v1" },
   hosted_vllm: { kind: "vllm" },
   lm_studio: { kind: "lm-studio" },
-  gemini: compatible(google, "GEMINI_API_KEY"),
+  gemini,
   perplexity: compatible("https://api.perplexity.ai", "PERPLEXITYAI_API_KEY"),
   cerebras: compatible("https://api.cerebras.ai/v1", "CEREBRAS_API_KEY"),
   nvidia_nim: compatible("https://integrate.api.nvidia.com/v1", "NVIDIA_NIM_API_KEY"),
@@ -76,7 +82,9 @@ export const portkey: Readonly<Record<string, Known>> = {
   "x-ai": { kind: "xai", variable: "XAI_API_KEY" },
   ollama: { kind: "ollama", suffix: "/v1" },
   lmstudio: { kind: "lm-studio" },
-  google: compatible(google, "GEMINI_API_KEY"),
+  google: gemini,
+  bedrock: { kind: "bedrock" },
+  "vertex-ai": { kind: "vertex" },
   "perplexity-ai": compatible("https://api.perplexity.ai", "PERPLEXITY_API_KEY"),
   cerebras: compatible("https://api.cerebras.ai/v1", "CEREBRAS_API_KEY"),
   deepinfra: compatible("https://api.deepinfra.com/v1/openai", "DEEPINFRA_API_KEY"),
@@ -107,8 +115,14 @@ export const older: Readonly<Record<string, Known>> = {
   vllm: { kind: "vllm" },
   "lm-studio": { kind: "lm-studio" },
   lmstudio: { kind: "lm-studio" },
-  gemini: compatible(google, "GEMINI_API_KEY"),
-  google: compatible(google, "GEMINI_API_KEY"),
+  gemini,
+  google: gemini,
+  "gemini-openai": { kind: "gemini-openai", variable: "GEMINI_API_KEY" },
+  "openai-responses": { kind: "openai-responses", variable: "OPENAI_API_KEY" },
+  "azure-openai-responses": { kind: "azure-openai-responses", variable: "AZURE_OPENAI_API_KEY" },
+  bedrock: { kind: "bedrock" },
+  vertex: { kind: "vertex" },
+  "vertex-ai": { kind: "vertex" },
   "openai-compatible": { kind: "openai-compatible" }
 }
 
@@ -122,3 +136,14 @@ export const find = (table: Readonly<Record<string, Known>>, name: string): Know
   [name, name.toLowerCase(), name.toLowerCase().replaceAll("_", "-")].flatMap((key) =>
     Object.hasOwn(table, key) ? [table[key]] : []
   )[0]
+
+/**
+ * A provider at the address that is stated: Gemini's own has another one for OpenAI's protocol.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const at = (known: Known, address: unknown): Known =>
+  known.kind === "gemini" && typeof address === "string" && /\/openai\/*$/.test(address)
+    ? { ...known, kind: "gemini-openai" }
+    : known

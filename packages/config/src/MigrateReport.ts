@@ -43,7 +43,9 @@ const line = ({ key, note, origin, to, todo }: MigrateLedger.Entry): string => {
  */
 export const lines = (migration: Migrate.Migration): ReadonlyArray<string> => {
   const { current, entries, files, kind, problems, variables } = migration
-  if (current) return ["the configuration is current; nothing was changed"]
+  const mend = problems.length === 0 ? [] : ["still to mend:", ...problems.map((problem) => `  ${shown(problem)}`)]
+  if (current && problems.length === 0) return ["the configuration is current; nothing was changed"]
+  if (current) return ["no key has to change", ...mend]
   return [
     `${names[kind]}: ${count(entries.length, "key")} into ${count(Object.keys(files).length, "file")}`,
     ...sections.flatMap(([outcome, title]) => {
@@ -55,7 +57,7 @@ export const lines = (migration: Migrate.Migration): ReadonlyArray<string> => {
       ({ for: to, name, stated }) =>
         `  ${name}${places(to)}${stated ? ": the value was in the input and was not copied" : ""}`
     ),
-    ...(problems.length === 0 ? [] : ["still to mend:", ...problems.map((problem) => `  ${shown(problem)}`)])
+    ...mend
   ]
 }
 

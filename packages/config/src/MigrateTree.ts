@@ -6,6 +6,7 @@
  */
 import * as Result from "effect/Result"
 import * as Decode from "./Decode.ts"
+import * as Field from "./Field.ts"
 import * as GlobalFile from "./GlobalFile.ts"
 import * as GroupFile from "./GroupFile.ts"
 import type * as MigrateLedger from "./MigrateLedger.ts"
@@ -138,6 +139,28 @@ export const slug = (name: string): string =>
     .replace(/^[._]+|_+$/g, "")
     .slice(0, 80) || "unnamed"
 
+const notInNames = new RegExp(Field.namePattern.replace("^[^", "[").replace("]+$", "]+"), "g")
+
+/**
+ * A name with `_` for what no name may hold.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const named = (name: string): string => {
+  if (new RegExp(Field.namePattern).test(name)) return name
+  return name.replace(notInNames, "_").replace(/^_+|_+$/g, "") || "unnamed"
+}
+
+/**
+ * What is said of a name that callers use when it had to change; `undefined` when it did not.
+ *
+ * @since 0.1.0
+ * @category getters
+ */
+export const renamedNote = (wanted: string, name: string): string | undefined =>
+  named(wanted) === wanted ? undefined : `callers ask for ${name}: a name cannot hold all that it held`
+
 /**
  * A name for a variable.
  *
@@ -173,7 +196,7 @@ const commentOf = (
   from: ReadonlyArray<MigrateSource.Stated>
 ): string | undefined => {
   if (plain === true) return undefined
-  const keys = from.map(({ path }) => Origin.formatPath(path))
+  const keys = [...new Set(from.map(({ path }) => Origin.formatPath(path)))]
   const shown = keys.length > 3 ? `${keys.slice(0, 3).join(", ")} and ${keys.length - 3} more` : keys.join(", ")
   const parts = [shown, approximated, comment].filter((part) => part !== undefined && part !== "")
   return parts.length === 0 ? undefined : parts.join("; ")
@@ -269,7 +292,7 @@ export const make = (ledger: MigrateLedger.Ledger): MigrateTree => {
         const known = all.find((file) => file.path === "global.toml")
         if (known !== undefined) return known
       }
-      const name = free(`${kind} name`, wanted === "" ? "unnamed" : wanted)
+      const name = free(`${kind} name`, named(wanted))
       const path = kind === "global" ? "global.toml" : `llms/${kind}/${free(kind, slug(name))}.toml`
       const file: File = { path, name, header, entries: new Map(), check: (at) => [kind, at] }
       all.push(file)

@@ -3,6 +3,7 @@
  *
  * @since 0.1.0
  */
+import * as KeyLike from "./KeyLike.ts"
 
 /**
  * A place in a file, or a variable. Lines and columns count from 1.
@@ -50,7 +51,8 @@ export const format = (origin: Origin): string =>
 const bare = /^[A-Za-z0-9_-]+$/
 
 /**
- * Writes a path as TOML would: `llms.provider.openai.models."gpt3.5-turbo".model`, `stop[0]`.
+ * Writes a path as TOML would: `llms.provider.openai.models."gpt3.5-turbo".model`, `stop[0]`. A segment that looks
+ * like a credential is hidden.
  *
  * @since 0.1.0
  * @category getters
@@ -59,7 +61,8 @@ export const formatPath = (path: Path): string =>
   path
     .map((segment, i) => {
       if (typeof segment === "number") return `[${segment}]`
-      const text = bare.test(segment) ? segment : JSON.stringify(segment)
+      const shown = KeyLike.hide(segment)
+      const text = bare.test(shown) ? shown : JSON.stringify(shown)
       return i === 0 ? text : `.${text}`
     })
     .join("")

@@ -1,7 +1,7 @@
 /**
  * Single values set by variables: `ECHELON__LLMS__GROUPS__FAST_GROUP__ECHELON1__TIMEOUT=20`.
  *
- * Two underscores part the keys. A key is matched without regard to case, and `_` also stands for `-` and `.`
+ * Two underscores part the keys. The name, its beginning too, is matched without regard to case, and `_` also stands for `-` and `.`
  * when only one key fits; the key that fits exactly comes first. The value is taken as it is: nothing in it is
  * expanded. A variable that is set to nothing counts as not set, with a warning; two that mean the same key are an
  * error.
@@ -59,7 +59,7 @@ const match = (tree: Tree.Table, segments: ReadonlyArray<string>): Matched => {
 }
 
 /**
- * Lays every `ECHELON__…` variable over a tree, in the order of their names.
+ * Lays every `ECHELON__…` variable, in upper or lower case, over a tree, in the order of their names.
  *
  * @since 0.1.0
  * @category combinators
@@ -72,7 +72,7 @@ export const apply = (
   const setBy = new Map<string, string>()
   let overridden = tree
   for (const name of Object.keys(variables).sort()) {
-    if (!name.startsWith(prefix)) continue
+    if (!name.toUpperCase().startsWith(prefix)) continue
     const origin = Origin.variable(name)
     const segments = name.slice(prefix.length).split("__")
     const value = Template.lookup(variables, name)

@@ -2,10 +2,11 @@
  * One thing that is wrong with a configuration, as data, and the line that says it.
  *
  * A problem never holds a secret: values of credentials, headers and queries are described, not quoted, and a
- * value that came from `${NAME}` is quoted as it was written.
+ * value that came from `${NAME}` is quoted as it was written. What looks like a credential is hidden wherever it stands.
  *
  * @since 0.1.0
  */
+import * as KeyLike from "./KeyLike.ts"
 import * as Origin from "./Origin.ts"
 
 /**
@@ -85,8 +86,8 @@ export const error = (
   severity: "error",
   code,
   origin,
-  key: typeof path === "string" ? path : Origin.formatPath(path),
-  message,
+  key: typeof path === "string" ? KeyLike.hide(path) : Origin.formatPath(path),
+  message: KeyLike.hide(message),
   frame
 })
 

@@ -35,7 +35,7 @@ const computed = {
  * @category schemas
  */
 export const Credential = Schema.Struct({
-  name: Field.required(Field.name, 'what follows the "@" in the names of its instances'),
+  name: Field.required(Field.ownName, 'what follows the "@" in the names of its instances'),
   api_key: Field.optional(Field.secret, "the credential"),
   ...computed,
   weight: Field.or(Field.aboveZero, 1, "its share where a pool rotates by weight")
@@ -101,7 +101,11 @@ export const ProviderFile = Schema.Struct({
   ),
   auth: Field.optional(
     Field.oneOf(Plan.authKinds),
-    "how it is shown who asks: a key, an AWS signature, a token of a Google service account, or a token that the program supplies; as is usual for the kind when absent"
+    'how it is shown who asks: "key" where the kind wants it, "bearer", "header" or "query" with auth_name, "none"; an AWS signature, a token of a Google service account, or a token that the program supplies; as is usual for the kind when absent'
+  ),
+  auth_name: Field.optional(
+    Field.name,
+    'for auth = "header" and auth = "query": the header or the parameter that holds the key'
   ),
   ...computed,
   headers: Field.or(secrets("the value of the header of that name"), {}, "sent with every request"),
@@ -170,7 +174,7 @@ export const ProviderFile = Schema.Struct({
     "whether it is told, in a W3C traceparent header, which trace a request belongs to"
   ),
   models: Field.or(
-    Schema.Record(Field.keyed("ALIAS"), Model).annotate({ expected: "tables ([models.ALIAS])" }),
+    Schema.Record(Field.keyed("ALIAS", Field.namePattern), Model).annotate({ expected: "tables ([models.ALIAS])" }),
     {},
     "the models by alias"
   )

@@ -130,7 +130,7 @@ Every key of every file. How files are laid over one another is told in [configu
 
 - A **time** is a number of seconds, or text with a unit: \`"500ms"\`, \`"30s"\`, \`"5m"\`, \`"1h"\`; at most 24 days.
 - A default of – means that the key may be absent, and what that means stands beside it.
-- \`\${NAME}\`, \`\${NAME:-default}\` and \`\${NAME:?message}\` may stand for any value and any list of values.
+- \`\${NAME}\`, \`\${NAME:-default}\` and \`\${NAME:?message}\` may stand for any value and any list of values, but not for \`inherits_from\`.
 - A key that is not here is an error.
 - Editors know all of this from the schemas in [\`configs/schemas\`](../configs/schemas): see \`echelon schema --help\`.
 

@@ -9,6 +9,7 @@
  * @since 0.1.0
  */
 import * as Nearest from "@echelon/core/Nearest"
+import * as Redacted from "effect/Redacted"
 import * as Result from "effect/Result"
 import * as Expand from "./Expand.ts"
 import * as Inherit from "./Inherit.ts"
@@ -49,7 +50,8 @@ export interface Resolved {
   readonly broken: ReadonlyArray<Origin.Path>
   /** Names of the environments there are. */
   readonly environments: ReadonlyArray<string>
-  readonly variables: Template.Variables
+  /** What a variable holds. The variables themselves are not here: most of them are no part of a configuration. */
+  readonly variable: (name: string) => Redacted.Redacted | undefined
 }
 
 type Place =
@@ -154,6 +156,9 @@ export const resolve = (input: Input): Resolved => {
       return place._tag === "Entity" ? [place.path] : []
     }),
     environments,
-    variables: input.variables
+    variable: (name) => {
+      const value = Object.hasOwn(input.variables, name) ? input.variables[name] : undefined
+      return value === undefined ? undefined : Redacted.make(value)
+    }
   }
 }

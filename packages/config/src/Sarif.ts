@@ -92,21 +92,25 @@ export const rules: Readonly<Record<Problem.Code, Help>> = {
   }
 }
 
-/** An address of a file, as a log may hold it: relative unless the file's name is absolute. */
-const uriOf = (file: string): string => {
-  const path = file.replaceAll("\\", "/").replace(/^(\.\/)+/, "")
+/** An address of a file, as a log may hold it: relative where the file is below the working directory. */
+const uriOf = (file: string, cwd: string | undefined): string => {
+  const full = file.replaceAll("\\", "/")
+  const above = cwd === undefined ? undefined : `${cwd.replaceAll("\\", "/").replace(/\/+$/, "")}/`
+  const path = (above !== undefined && full.startsWith(above) ? full.slice(above.length) : full).replace(/^(\.\/)+/, "")
   const encoded = path.split("/").map(encodeURIComponent).join("/")
   if (path.startsWith("/")) return `file://${encoded}`
   return /^[A-Za-z]:\//.test(path) ? `file:///${encoded.replace("%3A", ":")}` : encoded
 }
 
-const resultOf = (problem: Problem.Problem, root: string, ids: ReadonlyArray<string>) => {
+const resultOf = (problem: Problem.Problem, options: Options, ids: ReadonlyArray<string>) => {
   const { origin } = problem
-  const isFile = origin._tag === "File"
-  // A variable stands in no file: the folder that it overrides is shown instead.
-  const text = isFile
-    ? `${problem.key}: ${problem.message}`
-    : `${problem.key} (from ${Origin.format(origin).replace(/:1:1$/, "")}): ${problem.message}`
+  // A variable stands in no file, and a folder is none: a file of the folder is shown instead.
+  const isFile = origin._tag === "File" && origin.file.endsWith(".toml")
+  const uri = uriOf(isFile ? origin.file : (options.file ?? `${options.root}/global.toml`), options.cwd)
+  const text =
+    origin._tag === "File"
+      ? `${problem.key}: ${problem.message}`
+      : `${problem.key} (from ${Origin.format(origin).replace(/:1:1$/, "")}): ${problem.message}`
   return {
     ruleId: problem.code,
     ruleIndex: ids.indexOf(problem.code),
@@ -115,17 +119,55 @@ const resultOf = (problem: Problem.Problem, root: string, ids: ReadonlyArray<str
     locations: [
       {
         physicalLocation: {
-          artifactLocation: { uri: uriOf(isFile ? origin.file : root) },
+          artifactLocation: { uri },
           region: isFile ? { startLine: origin.line, startColumn: origin.column } : { startLine: 1, startColumn: 1 }
         },
         logicalLocations: [{ fullyQualifiedName: problem.key, kind: "member" }]
       }
-    ]
+    ],
+    // The line may move: what it is about stays.
+    partialFingerprints: { "echelonProblem/v1": [problem.code, uri, problem.key].join(" ") }
   }
 }
 
 /**
- * Makes a log of one run. `root` is the folder that was checked.
+ * Of what a log is made.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Options {
+  /** The folder that was checked. */
+  readonly root: string
+  readonly version: string
+  /**
+   * Where problems are shown that stand in no file, those of variables for example.
+   * @default global.toml of the folder
+   */
+  readonly file?: string | undefined
+  /** The working directory: addresses of files below it are relative. */
+  readonly cwd?: string | undefined
+}
+
+/** Two problems may be alike in all that a fingerprint tells. */
+const numbered = <A extends { readonly partialFingerprints: Readonly<Record<string, string>> }>(
+  results: ReadonlyArray<A>
+): ReadonlyArray<A> => {
+  const seen = new Map<string, number>()
+  return results.map((result) => {
+    const partialFingerprints = Object.fromEntries(
+      Object.entries(result.partialFingerprints).map(([name, text]) => {
+        const count = (seen.get(text) ?? 0) + 1
+        seen.set(text, count)
+        return [name, `${text}:${count}`]
+      })
+    )
+    return { ...result, partialFingerprints }
+  })
+}
+
+/**
+ * Makes a log of one run.
  *
  * @example
  * ```ts
@@ -139,10 +181,7 @@ const resultOf = (problem: Problem.Problem, root: string, ids: ReadonlyArray<str
  * @since 0.1.0
  * @category constructors
  */
-export const make = (
-  problems: ReadonlyArray<Problem.Problem>,
-  options: { readonly root: string; readonly version: string }
-) => {
+export const make = (problems: ReadonlyArray<Problem.Problem>, options: Options) => {
   const ids = Object.keys(rules)
   return {
     $schema: "https://json.schemastore.org/sarif-2.1.0.json",
@@ -163,7 +202,7 @@ export const make = (
           }
         },
         columnKind: "utf16CodeUnits",
-        results: problems.map((problem) => resultOf(problem, options.root, ids))
+        results: numbered(problems.map((problem) => resultOf(problem, options, ids)))
       }
     ]
   }

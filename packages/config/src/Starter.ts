@@ -36,6 +36,10 @@ export interface Provider {
   readonly kind: string
   /** The variable that holds its key; `undefined` when it needs none. */
   readonly variable: string | undefined
+  /** Whether the variable holds the path of a service account's file, which is read without a line that says so. */
+  readonly serviceAccount?: boolean | undefined
+  /** Further keys of its file, which its address is made of. */
+  readonly place?: Readonly<Record<string, string>> | undefined
   /** Stated where the row has no address. */
   readonly baseUrl?: string | undefined
   /** What must be changed by hand. */
@@ -72,11 +76,10 @@ export const providers: ReadonlyArray<Provider> = [
   {
     name: "gemini",
     title: "Google Gemini",
-    kind: "openai-compatible",
+    kind: "gemini",
     variable: "GEMINI_API_KEY",
-    baseUrl: "https://generativelanguage.googleapis.com/v1beta/openai",
-    large: { model: "gemini-2.5-pro", contextWindow: 1_048_576, prices: [1.25, 10] },
-    small: { model: "gemini-2.5-flash", contextWindow: 1_048_576, prices: [0.3, 2.5] }
+    large: { model: "gemini-2.5-pro" },
+    small: { model: "gemini-2.5-flash" }
   },
   {
     name: "deepseek",
@@ -145,6 +148,27 @@ export const providers: ReadonlyArray<Provider> = [
     small: { model: "gpt-4.1-mini" }
   },
   {
+    name: "bedrock",
+    title: "Amazon Bedrock",
+    kind: "bedrock",
+    variable: "AWS_BEARER_TOKEN_BEDROCK",
+    place: { region: "us-east-1" },
+    hint: 'Put your region here. "us." before a model is where it is served: "eu." and "apac." are others.',
+    large: { model: "us.anthropic.claude-sonnet-4-5-20250929-v1:0" },
+    small: { model: "us.anthropic.claude-haiku-4-5-20251001-v1:0" }
+  },
+  {
+    name: "vertex",
+    title: "Google Vertex AI",
+    kind: "vertex",
+    variable: "GOOGLE_APPLICATION_CREDENTIALS",
+    serviceAccount: true,
+    place: { project: "your-project", region: "global" },
+    hint: "Put your project here, and your region unless any will do.",
+    large: { model: "gemini-2.5-pro" },
+    small: { model: "gemini-2.5-flash" }
+  },
+  {
     name: "ollama",
     title: "Ollama",
     kind: "ollama",
@@ -211,13 +235,27 @@ const modelText = (alias: string, { contextWindow, model, prices }: Model): stri
     prices === undefined ? undefined : `output_price = ${prices[1]}`
   )
 
-const keyText = ({ name, variable }: Provider): string =>
-  variable === undefined
-    ? lines(
-        "# For a server that asks for a key:",
-        `# api_key = "\${${name.replaceAll("-", "_").toUpperCase()}_API_KEY}"`
-      )
-    : `api_key = "\${${variable}}"`
+const keyText = ({ kind, name, serviceAccount, variable }: Provider): string => {
+  if (variable === undefined) {
+    return lines(
+      "# For a server that asks for a key:",
+      `# api_key = "\${${name.replaceAll("-", "_").toUpperCase()}_API_KEY}"`
+    )
+  }
+  if (serviceAccount === true) {
+    return lines(
+      `# ${variable} names the file of a service account. Another file, relative to this one:`,
+      '# service_account_file = "../../secrets/vertex.json"'
+    )
+  }
+  const key = `api_key = "\${${variable}}"`
+  if (kind !== "bedrock") return key
+  return lines(
+    key,
+    "# Or access keys instead of it:",
+    ...["ACCESS_KEY_ID", "SECRET_ACCESS_KEY"].map((part) => `# ${part.toLowerCase()} = "\${AWS_${part}}"`)
+  )
+}
 
 const absenceText = ({ variable }: Provider, isOnly: boolean): string | undefined => {
   if (variable === undefined) return undefined
@@ -225,6 +263,8 @@ const absenceText = ({ variable }: Provider, isOnly: boolean): string | undefine
     ? `# ${variable} must be set: there is no other provider yet.`
     : `# Without ${variable} its instances are disabled, with a warning, and the rest of the tree works.`
 }
+
+const keyOf = ({ serviceAccount }: Provider): string => (serviceAccount === true ? "one credential" : "api_key")
 
 const providerText = (provider: Provider, isOnly: boolean): string =>
   lines(
@@ -236,6 +276,7 @@ const providerText = (provider: Provider, isOnly: boolean): string =>
     `kind = "${provider.kind}"`,
     provider.hint === undefined ? undefined : `# ${provider.hint}`,
     provider.baseUrl === undefined ? undefined : `base_url = "${provider.baseUrl}"`,
+    ...Object.entries(provider.place ?? {}).map(([key, value]) => `${key} = "${value}"`),
     keyText(provider),
     "",
     "# Groups name aliases, so a newer `model` is one change here. Windows are tokens, prices USD per million tokens;",
@@ -244,11 +285,13 @@ const providerText = (provider: Provider, isOnly: boolean): string =>
     "",
     modelText("small", provider.small),
     "",
-    "# Several accounts: instead of api_key a table for each. Every model then has an instance per account,",
+    `# Several accounts: instead of ${keyOf(provider)} a table for each. Every model then has an instance per account,`,
     `# ${provider.name}-large@first for example, and ${provider.name}-large means all of them.`,
     "# [[credentials]]",
     '# name = "first"',
-    `# api_key = "\${${provider.variable ?? "API_KEY"}_FIRST}"`,
+    provider.serviceAccount === true
+      ? '# service_account_file = "../../secrets/first.json"'
+      : `# api_key = "\${${provider.variable ?? "API_KEY"}_FIRST}"`,
     ""
   )
 

@@ -22,8 +22,8 @@ export type Variables = Readonly<Record<string, string | undefined>>
  * @category errors
  */
 export type Failure =
-  | { readonly _tag: "Unset"; readonly name: string }
-  | { readonly _tag: "Demanded"; readonly name: string; readonly message: string }
+  | { readonly _tag: "Unset"; readonly name: string; readonly isEmpty: boolean }
+  | { readonly _tag: "Demanded"; readonly name: string; readonly isEmpty: boolean; readonly message: string }
   | {
       readonly _tag: "Malformed"
       /** Up to the end of what may be a name: what follows it may be secret. */
@@ -51,6 +51,15 @@ export const lookup = (variables: Variables, name: string): string | undefined =
   const value = Object.hasOwn(variables, name) ? variables[name] : undefined
   return value === "" ? undefined : value
 }
+
+/**
+ * Says why a variable gives nothing.
+ *
+ * @since 0.1.0
+ * @category getters
+ */
+export const missing = (name: string, isEmpty: boolean): string =>
+  `the variable ${name} is ${isEmpty ? "empty" : "not set"}`
 
 /**
  * Puts variables into a text.
@@ -83,8 +92,14 @@ export const expand = (text: string, variables: Variables): Result.Result<string
     const value = lookup(variables, name)
     if (value !== undefined) expanded += value
     else if (parts[2] === "-") expanded += parts[3] ?? ""
-    else if (parts[2] === "?") return Result.fail({ _tag: "Demanded", name, message: parts[3] ?? "" })
-    else return Result.fail({ _tag: "Unset", name })
+    else {
+      const isEmpty = Object.hasOwn(variables, name) && variables[name] === ""
+      return Result.fail(
+        parts[2] === "?"
+          ? { _tag: "Demanded", name, isEmpty, message: parts[3] ?? "" }
+          : { _tag: "Unset", name, isEmpty }
+      )
+    }
   }
   return Result.succeed(expanded + text.slice(from))
 }

@@ -42,6 +42,9 @@ threshold = "2s"
 [alerts.rules.budget_half]
 enabled = false
 
+[alerts.rules.budget_low]
+threshold = 0.65
+
 [alerts.channels.log]
 type = "log"
 severity = "critical"
@@ -94,7 +97,8 @@ enabled = false
         channels: ["ops", "log"]
       },
       slow_first_output: { ...AlertSettings.defaults.rules.slow_first_output, threshold: 2_000 },
-      budget_half: { enabled: false }
+      budget_half: { enabled: false },
+      budget_low: { enabled: true, threshold: 0.65 }
     }
   })
   expect(alerts.channels).toMatchObject([

@@ -122,6 +122,38 @@ const cases: ReadonlyArray<readonly [string, Readonly<Record<string, string>>, R
     ]
   ],
   [
+    "a group that falls back on itself",
+    { [group]: `${equal}[fallback_config]\nfallback_groups = ["fast_group"]` },
+    [
+      `${fastGroup}:8:20 warning llms.groups.fast_group.fallback_config.fallback_groups[0]: "fast_group" is this group itself, whose echelons follow one another anyway; leave fallback_groups out, or name other groups`
+    ]
+  ],
+  [
+    "a group that falls back on where it starts",
+    {
+      [group]: `${equal}[fallback_config]\nfallback_groups = ["fast_group.echelon1", "fast_group.echelon2", "fast_group.echelon3"]`
+    },
+    [
+      `${fastGroup}:8:20 warning llms.groups.fast_group.fallback_config.fallback_groups[0]: "fast_group.echelon1" is where a request starts, so it changes nothing here`
+    ]
+  ],
+  [
+    "a group that falls back on itself, then on another",
+    {
+      [pool]: 'task_groups = ["fast_group", "b"]',
+      "llms/groups/b.toml": equal,
+      [group]: `${equal}[fallback_config]\nfallback_groups = ["fast_group", "b"]`
+    },
+    []
+  ],
+  [
+    "an answer longer than the window",
+    { [provider]: models.replace("max_output_tokens = 8000", "max_output_tokens = 200000") },
+    [
+      "configs/llms/provider/p.toml:4:1 warning llms.provider.p.models.large.max_output_tokens: max_output_tokens = 200000 is more than context_window = 100000, which counts input and output together"
+    ]
+  ],
+  [
     "fallback_groups skip an echelon that a pool reaches",
     { [group]: `${equal}[fallback_config]\nfallback_groups = ["fast_group.echelon3"]` },
     [

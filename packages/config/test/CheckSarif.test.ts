@@ -46,7 +46,8 @@ const Log = Schema.Struct({
                 Schema.Struct({ fullyQualifiedName: Schema.String, kind: Schema.Literal("member") })
               )
             })
-          ).check(Schema.isMinLength(1))
+          ).check(Schema.isMinLength(1)),
+          partialFingerprints: Schema.Record(Schema.String, Schema.NonEmptyString)
         })
       )
     })
@@ -54,9 +55,9 @@ const Log = Schema.Struct({
 })
 
 const at = (file: string) => Origin.file(file, 3, 7)
-const log = (problems: ReadonlyArray<Problem.Problem>, root = "configs") =>
+const log = (problems: ReadonlyArray<Problem.Problem>, options: Partial<Sarif.Options> = {}) =>
   Schema.decodeUnknownSync(Log, { onExcessProperty: "error" })(
-    JSON.parse(JSON.stringify(Sarif.make(problems, { root, version: "1.2.3" })))
+    JSON.parse(JSON.stringify(Sarif.make(problems, { root: "configs", version: "1.2.3", ...options })))
   ).runs[0]
 
 it("a log has a rule for every code, and each result names its rule and its place", () => {
@@ -83,13 +84,41 @@ it("a log has a rule for every code, and each result names its rule and its plac
       }
     ]
   })
-  // A variable has no file; without a place a service would refuse the whole log.
+  // A variable has no file; without a place a service would refuse the whole log, as with a folder for one.
   expect(run?.results[1]).toMatchObject({
     level: "error",
     message: { text: "a (from $ECHELON__A): there is no a" },
-    locations: [{ physicalLocation: { artifactLocation: { uri: "configs" } } }]
+    locations: [
+      {
+        physicalLocation: {
+          artifactLocation: { uri: "configs/global.toml" },
+          region: { startLine: 1, startColumn: 1 }
+        }
+      }
+    ]
   })
   expect(log([])?.results).toEqual([])
+})
+
+it("what stands in no file is shown at a file of the folder, and where it is below the working directory", () => {
+  const uris = (origin: Origin.Origin, options: Partial<Sarif.Options>) =>
+    log([Problem.error("override", origin, "k", "m")], options)?.results[0]?.locations[0]?.physicalLocation
+      .artifactLocation.uri
+  const variable = Origin.variable("ECHELON__A")
+  expect(uris(variable, { root: "c", file: "c/llms/a.toml" })).toBe("c/llms/a.toml")
+  expect(uris(Origin.file("c/llms/provider"), { root: "c" })).toBe("c/global.toml")
+  expect(uris(variable, { root: "/work/c", cwd: "/work" })).toBe("c/global.toml")
+  expect(uris(Origin.file("/work/c/a.toml"), { root: "/work/c", cwd: "/work" })).toBe("c/a.toml")
+  expect(uris(Origin.file("/workshop/a.toml"), { root: "/workshop", cwd: "/work" })).toBe("file:///workshop/a.toml")
+})
+
+it("a fingerprint stays when lines move, and no two are the same", () => {
+  const prints = (line: number) => {
+    const one = Problem.error("type", Origin.file("configs/a.toml", line), "k", "m")
+    return log([one, one])?.results.map(({ partialFingerprints }) => partialFingerprints["echelonProblem/v1"])
+  }
+  expect(prints(3)).toEqual(prints(9))
+  expect(new Set(prints(3)).size).toBe(2)
 })
 
 it.each([

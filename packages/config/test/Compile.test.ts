@@ -329,7 +329,7 @@ it("a pool with none left is an error, a group a warning, and both say what to s
 it("a credential that must be set is an error, and an empty one counts as not set", () => {
   const text = (key: string) => ({ [openai]: `${Sample.files[openai]}`.replace("${OPENAI_API_KEY}", key) })
   expect(Sample.problems(text("${OPENAI_API_KEY:?see the vault}"), { variables: { OPENAI_API_KEY: "" } })).toEqual([
-    "configs/llms/provider/openai.toml:2:1 error llms.provider.openai.api_key: the variable OPENAI_API_KEY is not set: see the vault"
+    "configs/llms/provider/openai.toml:2:1 error llms.provider.openai.api_key: the variable OPENAI_API_KEY is empty: see the vault"
   ])
   const none = Sample.plan(text("${OPENAI_API_KEY:-}"), { variables: {} })
   expect(none.instances["openai-gpt4"]?.credential.key).toBeUndefined()
@@ -351,10 +351,10 @@ it("unknown references, each with the nearest known name", () => {
     'configs/global.toml:2:1 error routing.default_wrapper: unknown wrapper "pool_wraper"; did you mean "pool_wrapper"?',
     'configs/global.toml:3:1 error routing.default_pool: unknown pool "x"; known: "fast_pool"',
     'configs/global.toml:4:1 error routing.default_provider: unknown provider "opnai"; did you mean "openai"?',
-    'configs/llms/groups/fast_group.toml:4:3 error llms.groups.fast_group.echelon1.models: unknown instance "openai-gpt5"; did you mean "openai-gpt4"?',
-    'configs/llms/groups/fast_group.toml:7:20 error llms.groups.fast_group.fallback_config.fallback_groups: unknown group or echelon "fast_group.echelon2"; did you mean "fast_group.echelon1"?',
-    'configs/llms/groups/fast_group.toml:7:43 error llms.groups.fast_group.fallback_config.fallback_groups: unknown group or echelon "slow_group"; did you mean "fast_group"?',
-    'configs/llms/polling_pools/fast_pool.toml:1:16 error llms.polling_pools.fast_pool.task_groups: unknown task group "fast_grop"; did you mean "fast_group"?',
+    'configs/llms/groups/fast_group.toml:4:3 error llms.groups.fast_group.echelon1.models[1]: unknown instance "openai-gpt5"; did you mean "openai-gpt4"?',
+    'configs/llms/groups/fast_group.toml:7:20 error llms.groups.fast_group.fallback_config.fallback_groups[0]: unknown group or echelon "fast_group.echelon2"; did you mean "fast_group.echelon1"?',
+    'configs/llms/groups/fast_group.toml:7:43 error llms.groups.fast_group.fallback_config.fallback_groups[1]: unknown group or echelon "slow_group"; did you mean "fast_group"?',
+    'configs/llms/polling_pools/fast_pool.toml:1:16 error llms.polling_pools.fast_pool.task_groups[0]: unknown task group "fast_grop"; did you mean "fast_group"?',
     'configs/llms/provider/openai.toml:1:1 error llms.provider.openai.default_model: unknown model "gpt-4"; did you mean "gpt4"?',
     'configs/llms/wrappers/pool_wrapper.toml:3:1 error llms.wrappers.pool_wrapper.default_config.pool_name: unknown pool "fast_pol"; did you mean "fast_pool"?',
     'configs/llms/wrappers/v.toml:3:1 error llms.wrappers.v.default_config.group_name: unknown task group "fast_groups"; did you mean "fast_group"?',
@@ -388,7 +388,7 @@ it("names that are taken, of files, instances and credentials", () => {
     'configs/llms/polling_pools/second.toml:1:1 error llms.polling_pools.second.name: the name "fast_pool" is already taken at configs/llms/polling_pools/fast_pool.toml:1:1',
     'configs/llms/provider/a.toml:2:1 error llms.provider.a.models.b-c: another provider already has an instance named "a-b-c"',
     "configs/llms/provider/two.toml:2:1 error llms.provider.two.api_key: stated beside [[credentials]]; state one of the two",
-    'configs/llms/provider/two.toml:6:1 error llms.provider.two.credentials[1].name: two credentials of this provider are named "n"'
+    'configs/llms/provider/two.toml:6:1 error llms.provider.two.credentials[1].name: the name "n" is already taken at configs/llms/provider/two.toml:4:1'
   ])
 })
 

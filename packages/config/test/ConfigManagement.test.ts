@@ -46,6 +46,7 @@ it.effect("a Layer fails with every problem of the folder, one a line", () =>
     const layer = ConfigManagement.layer({ config: root, variables: Sample.variables })
     const error = yield* Effect.flip(Effect.scoped(Layer.build(layer)))
     expect(Folder.short(error.message).split("\n")).toEqual([
+      'configs/llms/polling_pools/fast_pool.toml:1:16 error llms.polling_pools.fast_pool.task_groups[0]: unknown task group "fast_grop"; did you mean "fast_group"?',
       'configs/llms/polling_pools/fast_pool.toml:2:1 error llms.polling_pools.fast_pool.cach: unknown key; did you mean "cache"?',
       "configs/llms/wrappers/w.toml:1:1 error llms.wrappers.w: the file is not UTF-8"
     ])
@@ -75,7 +76,8 @@ it.effect("a reload swaps when all is well and changes nothing when not", () =>
       { startImmediately: true }
     )
     const before = yield* config.plan
-    const group = (timeout: string) => `[echelon1]\nmodels = ["openai-gpt4"]\ntimeout = ${timeout}`
+    const group = (timeout: string) =>
+      `[echelon1]\nmodels = ["openai-gpt4", "openai-gpt3.5-turbo"]\ntimeout = ${timeout}`
     yield* write("llms/groups/fast_group.toml", group("-1"))
     expect((yield* Effect.flip(config.reload)).problems).toHaveLength(1)
     expect(yield* config.validate).toHaveLength(1)

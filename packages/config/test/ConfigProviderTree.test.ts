@@ -123,3 +123,29 @@ it.effect("a time of another provider is read in its words too, but not one that
       expect((yield* Effect.flip(read(text)))._tag).toBe("ConfigError")
   })
 )
+
+it.effect("what nobody states has its default, in parts that there are", () =>
+  Effect.gen(function* () {
+    const { tree } = Sample.resolve({ ...Sample.files, "global.toml": "[tracing]\nenabled = true" })
+    const provider = ConfigProviderTree.make(Effect.succeed(tree))
+    const echelon = at("llms", "groups", "fast_group", "echelon2")
+    expect(yield* echelon(Config.Number("idle_timeout")).parse(provider)).toBe(60)
+    expect(yield* echelon(ConfigProviderTree.time("timeout")).parse(provider)).toEqual(Duration.seconds(60))
+    expect(yield* at("reload")(Config.Boolean("watch")).parse(provider)).toBe(true)
+    const breaker = at("llms", "groups", "fast_group", "fallback_config", "circuit_breaker")
+    expect(yield* breaker(Config.Number("failure_threshold")).parse(provider)).toBe(5)
+    const slowStart = Schema.Struct({ duration: Schema.NumberFromString, min_share: Schema.NumberFromString })
+    const read = at("llms", "polling_pools", "fast_pool")(Config.schema(slowStart, "slow_start"))
+    expect(yield* read.parse(provider)).toEqual({ duration: 30, min_share: 0.1 })
+    for (const absent of [
+      echelon(Config.Number("stream_timeout")),
+      at("llms", "groups", "fast_group", "echelon3")(Config.Number("timeout")),
+      at("llms", "groups", "other", "echelon1")(Config.Number("timeout")),
+      at("llms", "provider", "openai", "models", "other")(Config.Number("weight")),
+      at("llms", "wrappers", "pool_wrapper", "tenants")(Config.Number("somebody")),
+      at("tracing", "otlp")(Config.Number("interval"))
+    ]) {
+      expect((yield* Effect.flip(absent.parse(provider)))._tag).toBe("ConfigError")
+    }
+  })
+)

@@ -211,3 +211,18 @@ it.effect("an ending in upper case is not read, and a warning says so", () =>
     ])
   }).pipe(Effect.provide(Folder.services))
 )
+
+it.effect("what bears the name of a file and is none is a warning", () =>
+  Effect.gen(function* () {
+    const fs = yield* FileSystem.FileSystem
+    const { root } = yield* Folder.make({ "global.toml": "a = 1", "llms/groups/d.toml/inner.toml": "b = 1" })
+    yield* fs.symlink("/dev/zero", `${root}/zero.toml`)
+    yield* fs.symlink("/dev/zero", `${root}/zero`)
+    const tree = yield* ConfigTree.read(root)
+    expect(Object.keys(tree.files)).toEqual(["global.toml", "llms/groups/d.toml/inner.toml"])
+    expect(lines(tree)).toEqual([
+      "configs/llms/groups/d.toml:1:1 warning llms.groups.d: this is a folder, where its name says that it is a file",
+      "configs/zero.toml:1:1 warning zero: not read, since it is no file: a device"
+    ])
+  }).pipe(Effect.scoped, Effect.provide(Folder.services))
+)

@@ -9,6 +9,7 @@ import * as Sample from "./support/Sample.ts"
 const catalogue: Catalogue.Catalogue = {
   kinds: {
     openai: { needsKey: true, needsBaseUrl: false, keyVariable: "OPENAI_API_KEY" },
+    free: { needsKey: false, needsBaseUrl: false, keyVariable: undefined },
     azure: { needsKey: true, needsBaseUrl: false, keyVariable: "AZURE_KEY" },
     bedrock: {
       needsKey: true,
@@ -119,6 +120,50 @@ it("a file that states keys and nothing else shows keys", () => {
   }
 })
 
+it("a key may have a place of its own, or none", () => {
+  const cases: ReadonlyArray<readonly [string, string, string | undefined, string | undefined]> = [
+    ['kind = "openai"\nauth = "query"\nauth_name = "key"\napi_key = "k"', "query", "key", "k"],
+    ['kind = "openai"\nauth = "header"\nauth_name = "X-Key"', "header", "X-Key", "of the environment"],
+    ['kind = "bedrock"\nregion = "r"\nauth = "bearer"\napi_key = "k"', "bearer", undefined, "k"],
+    ['kind = "openai"\nauth = "none"', "none", undefined, undefined]
+  ]
+  for (const [text, auth, authName, key] of cases) {
+    const { instances, providers } = plan(text, { OPENAI_API_KEY: "of the environment" })
+    const found = instances["p-m"]?.credential.key
+    expect([text, providers["p"]?.auth, providers["p"]?.authName, found && Redacted.value(found)]).toEqual([
+      text,
+      auth,
+      authName,
+      key
+    ])
+  }
+  const wrong: ReadonlyArray<readonly [string, ReadonlyArray<string>]> = [
+    [
+      'kind = "openai"\nauth = "query"\napi_key = "k"',
+      ['1:1 error llms.provider.p.auth_name: missing; auth = "query" needs it']
+    ],
+    [
+      'kind = "openai"\nauth = "header"\nauth_name = "a"\napi_key = ""',
+      ['1:1 error llms.provider.p.api_key: missing; auth = "header" needs it']
+    ],
+    [
+      'kind = "free"\nauth = "query"\nauth_name = "a"',
+      ['1:1 error llms.provider.p.api_key: missing; auth = "query" needs it']
+    ],
+    [
+      'kind = "openai"\nauth_name = "a"\napi_key = "k"',
+      [
+        '2:1 error llms.provider.p.auth_name: not used by auth = "key"; state auth = "header" or auth = "query", or take it out'
+      ]
+    ],
+    [
+      'kind = "openai"\nauth = "none"\napi_key = "k"',
+      ['3:1 error llms.provider.p.api_key: not used by auth = "none"; state auth = "key", or take it out']
+    ]
+  ]
+  for (const [text, expected] of wrong) expect(problems(text)).toEqual(expected)
+})
+
 it("several credentials have secrets of their own", () => {
   const { instances } = plan(
     `${aws}[[credentials]]\nname = "a"\naccess_key_id = "1"\nsecret_access_key = "2"\n[[credentials]]\nname = "b"\naccess_key_id = "3"\nsecret_access_key = "4"`
@@ -176,7 +221,9 @@ it("says what is missing and what is not used", () => {
     ],
     [
       'kind = "azure"\nauth = "entra"\napi_key = "k"',
-      ['2:1 error llms.provider.p.auth: expected "key", "sigv4", "google", "token"; found "entra"']
+      [
+        '2:1 error llms.provider.p.auth: expected "key", "bearer", "header", "query", "none", "sigv4", "google", "token"; found "entra"'
+      ]
     ]
   ]
   for (const [text, expected] of cases) expect(problems(text)).toEqual(expected)
@@ -193,4 +240,15 @@ it("knows which of the keys are secret", () => {
     {}
   )
   expect(inspect(tree, { depth: 20 })).not.toContain("s3cr3t")
+})
+
+it("two credentials of one name are told, whatever else is wrong with the file", () => {
+  const list = '[[credentials]]\nname = "a"\napi_key = "k"\n[[credentials]]\nname = "a"\napi_key = "l"\n[models.m]'
+  const said = (text: string) =>
+    Sample.problems({ "llms/provider/p.toml": text }).filter((line) => line.includes("already taken"))
+  const expected = (line: number) =>
+    `configs/llms/provider/p.toml:${line + 4}:1 error llms.provider.p.credentials[1].name: the name "a" is already taken at configs/llms/provider/p.toml:${line + 1}:1`
+  expect(said(`kind = "openai"\n${list}`)).toEqual([expected(2)])
+  expect(said(`kind = "openai"\nmax_connections = "many"\n${list}`)).toEqual([expected(3)])
+  expect(said(list)).toEqual([expected(1)])
 })

@@ -38,11 +38,11 @@ max_attempts = inf
     `${where}:9:1 error llms.groups.fast_group.echelon1.top_p: expected a number from 0 to 1; found 2`,
     `${where}:10:1 error llms.groups.fast_group.echelon1.rpm_limit: expected a whole number, at least 1; found 0`,
     `${where}:11:1 error llms.groups.fast_group.echelon1.priority: expected a whole number; found NaN`,
-    `${where}:12:1 error llms.groups.fast_group.echelon1.rotation_strategy: expected "round_robin", "weighted", "random", "priority", "least_busy", "shortest_delay", "p2c", "latency", "cost", "usage", "sticky"; found "sticki"`,
+    `${where}:12:1 error llms.groups.fast_group.echelon1.rotation_strategy: expected "round_robin", "weighted", "random", "priority", "least_busy", "shortest_delay", "p2c", "latency", "cost", "usage", "sticky"; found "sticki"; did you mean "sticky"?`,
     `${where}:13:1 error llms.groups.fast_group.echelon1.stop: expected text, or a list of texts; found an empty list`,
     `${where}:14:1 error llms.groups.fast_group.echelon1.upstream: expected "as_asked", "stream"; found a table`,
     `${where}:15:1 error llms.groups.fast_group.echelon1.hedge: expected a table; found 3`,
-    `${where}:17:1 error llms.groups.fast_group.fallback_config.on_interrupt: expected "fail", "resume", "restart", or a list of them; found a list`,
+    `${where}:17:27 error llms.groups.fast_group.fallback_config.on_interrupt[1]: expected "fail", "resume", "restart"; found "panic"`,
     `${where}:18:1 error llms.groups.fast_group.fallback_config.content_policy_fallback: expected true or false; found "yes"`,
     `${where}:19:1 error llms.groups.fast_group.fallback_config.max_attempts: expected a whole number, at least 1; found Infinity`
   ])
@@ -112,7 +112,7 @@ y = { z = "hunter2" }
   )
   expect(lines).toEqual([
     'configs/llms/provider/b.toml:2:1 error llms.provider.b.api_kye: unknown key; did you mean "api_key"?',
-    "configs/llms/provider/b.toml:3:1 error llms.provider.b.credentials[0].name: missing; expected a name (text that is not empty)",
+    "configs/llms/provider/b.toml:3:1 error llms.provider.b.credentials[0].name: missing; expected a name, without white space and without @ , \" ' \\ $ { }",
     "configs/llms/provider/b.toml:4:1 error llms.provider.b.credentials[0].api_key: expected text; found a list",
     "configs/llms/provider/openai.toml:2:1 error llms.provider.openai.api_key: expected text; found a number that is not shown",
     'configs/llms/provider/openai.toml:3:1 error llms.provider.openai.base_url: expected an address that begins with http:// or https://, without user, password and query (parameters belong into [query]); found "https://***@host/4711"',
@@ -199,3 +199,100 @@ it.each(["https://h/v1?key=hunter2", "https://h?key=hunter2", "https://h/v1?"])(
     expect([more, said.includes("hunter2")]).toEqual([[], false])
   }
 )
+
+it("what looks like a key is not shown, wherever it was put", () => {
+  for (const key of [
+    "sk-planted-AAAA1",
+    "AIzaSyA1234567890abcdefghij",
+    "AKIAIOSFODNN7EXAMPLE",
+    "0123456789abcdef0123456789abcdef"
+  ]) {
+    const said = Sample.problems(
+      {
+        [openai]: `kind = "${key}"\nbase_url = "${key}"\n"${key}" = 1\ndefault_model = "${key}"\n[models.gpt4]\n[models."${key}@"]`,
+        [group]: `[echelon1]\nmodels = ["${key}"]\n[${key}]\nx = 1`
+      },
+      { catalogue: Sample.catalogue }
+    ).join("\n")
+    expect([key, said.includes("unknown kind")]).toEqual([key, true])
+    expect(said).not.toContain(key)
+  }
+})
+
+it("one error hides nothing else: names are looked up in what is left, and later steps are told, too", () => {
+  expect(
+    Sample.problems({
+      "global.toml": '[reload]\nwatch = 7\ndebounce = -1\n[routing]\ndefault_pool = "fast_poll"',
+      [group]: `[echelon1]
+models = ["openai-gpt4", 3, "openai-x"]
+timeout = "abc"
+[echelon2]
+timeout = 3
+[fallback_config]
+fallback_groups = ["fast_group.echelon2", "fast_grup"]`,
+      "llms/wrappers/pool_wrapper.toml":
+        'type = "pool"\n[performance]\nrequest_timeout = -1\n[default_config]\npool_name = "fast_poll"',
+      "llms/wrappers/second.toml": 'type = "pool"\n[performance]\nrequest_timeout = -1'
+    }).map((line) => line.replace(/^\S+ error (\S+): (.*?)(?: \(at most.*)?$/, "$1 $2"))
+  ).toEqual([
+    "reload.watch expected true or false; found 7",
+    "reload.debounce expected seconds from 0",
+    'routing.default_pool unknown pool "fast_poll"; did you mean "fast_pool"?',
+    "llms.groups.fast_group.echelon1.models[1] expected a name (text that is not empty); found 3",
+    'llms.groups.fast_group.echelon1.models[2] unknown instance "openai-x"; known: "openai-gpt4", "openai-gpt3.5-turbo"',
+    "llms.groups.fast_group.echelon1.timeout expected seconds above 0",
+    "llms.groups.fast_group.echelon2.models missing; expected a list of instance names, at least one",
+    'llms.groups.fast_group.fallback_config.fallback_groups[1] unknown group or echelon "fast_grup"; did you mean "fast_group"?',
+    "llms.wrappers.pool_wrapper.performance.request_timeout expected seconds above 0",
+    'llms.wrappers.pool_wrapper.default_config.pool_name unknown pool "fast_poll"; did you mean "fast_pool"?',
+    'llms.wrappers.second.default_config.pool_name missing; a wrapper of type "pool" needs the name of a pool',
+    "llms.wrappers.second.performance.request_timeout expected seconds above 0"
+  ])
+})
+
+it("nothing is made up of what was refused", () => {
+  const said = (line: string) =>
+    Sample.problems(
+      { [openai]: `kind = "openai-compatible"\n${line}\n[models.gpt4]\n[models."gpt3.5-turbo"]` },
+      { catalogue: Sample.catalogue }
+    )
+  expect(said("base_url = 3")).toHaveLength(1)
+  expect(said('base_url = "http://h"\napi_key = 3')).toHaveLength(1)
+  expect(said('base_url = "http://h"\n[[credentials]]\nweight = 1')).toHaveLength(1)
+})
+
+it.each(["echelon-1", "echelon+2", "echelon0", "echelon01", "echelon1.5"])("[%s] is no echelon", (key) => {
+  const said = Sample.problems({ [group]: `${first}["${key}"]\nmodels = ["openai-gpt4"]` })
+  expect(said).toHaveLength(1)
+  expect(said[0]).toMatch(/unknown key; did you mean "echelon\d"/)
+})
+
+it("an echelon has any number from 1 on", () => {
+  const plan = Sample.plan({ [group]: `${first}[echelon12]\nmodels = ["openai-gpt4"]` })
+  expect(plan.groups["fast_group"]?.echelons.map(({ name }) => name)).toEqual(["echelon1", "echelon12"])
+})
+
+it("a choice that is misspelt is told the nearest", () => {
+  const said = (stated: string) =>
+    Sample.problems({ [group]: `${first}[fallback_config]\n${stated}` }).map((line) =>
+      line.replace(/^.*; found/, "found")
+    )
+  expect(said('strategy = "echelon-down"')).toEqual(['found "echelon-down"; did you mean "echelon_down"?'])
+  expect(said('on_interrupt = "resum"')).toEqual(['found "resum"; did you mean "resume"?'])
+  expect(said('on_interrupt = ["fail", "resum"]')).toEqual(['found "resum"; did you mean "resume"?'])
+  expect(said('strategy = "whatever"')).toEqual(['found "whatever"'])
+})
+
+it("names and aliases hold nothing that parts them from others", () => {
+  const said = Sample.problems({
+    "llms/provider/x.toml": 'name = "team b"\nkind = "openai"\n[models."gpt4@a"]\n[models."vendor/model:7b"]',
+    "llms/groups/my group.toml": first,
+    "llms/provider/y.toml": 'kind = "openai"\n[[credentials]]\nname = "a,b"\napi_key = "k"'
+  })
+  expect(said.map((line) => line.replace(/^\S+ ?\S* error /, ""))).toEqual([
+    'llms.groups."my group": this name holds white space or one of @ , " \' \\ $ { }; rename it',
+    'llms.provider.x.name: expected a name, without white space and without @ , " \' \\ $ { }; found "team b"',
+    'llms.provider.x.models."gpt4@a": this alias holds white space or one of @ , " \' \\ $ { }; rename it',
+    'llms.provider.y.credentials[0].name: expected a name, without white space and without @ , " \' \\ $ { }; found "a,b"'
+  ])
+})

@@ -37,7 +37,7 @@ it("a missing parent names the chain and the nearest file", () => {
 
 it("leads out of the folder nowhere", () => {
   expect(Sample.problems({ [pool]: 'task_groups = ["fast_group"]\ninherits_from = "../../../etc/passwd"' })).toEqual([
-    "configs/llms/polling_pools/fast_pool.toml:2:1 error llms.polling_pools.fast_pool.inherits_from: no such file: llms/polling_pools/fast_pool.toml -> ../etc/passwd"
+    "configs/llms/polling_pools/fast_pool.toml:2:1 error llms.polling_pools.fast_pool.inherits_from: expected a path relative to this file; found one that leads out of the folder of the configuration, where nothing is read"
   ])
 })
 
@@ -58,7 +58,7 @@ it("a cycle names its chain, once", () => {
 
 it("wants a path or a list of paths", () => {
   expect(Sample.problems({ [pool]: 'task_groups = ["fast_group"]\ninherits_from = 3' })).toEqual([
-    "configs/llms/polling_pools/fast_pool.toml:2:1 error llms.polling_pools.fast_pool.inherits_from: expected a path, or a list of paths"
+    "configs/llms/polling_pools/fast_pool.toml:2:1 error llms.polling_pools.fast_pool.inherits_from: expected a path, or a list of paths; found 3"
   ])
 })
 
@@ -81,4 +81,19 @@ it("a missing parent's hint is a like name, and never the file itself", () => {
   expect(said("../base")).toContain('did you mean "llms/base.toml"?')
   expect(said("fast_poll.toml")).not.toContain("did you mean")
   expect(said("../groups/other.toml")).not.toContain("did you mean")
+})
+
+it.each([
+  ["/etc/base.toml", "an absolute one, which is not read"],
+  ["C:\\\\base.toml", "an absolute one, which is not read"],
+  ["../../../base.toml", "one that leads out of the folder of the configuration, where nothing is read"],
+  ["$" + "{PARENT}", "a variable, which cannot stand here: files are laid over one another before variables are read"],
+  [
+    "../base-$" + "{N:-1}.toml",
+    "a variable, which cannot stand here: files are laid over one another before variables are read"
+  ]
+])("%s is no parent", (parent, found) => {
+  expect(Sample.problems({ [pool]: `task_groups = ["fast_group"]\ninherits_from = "${parent}"` })).toEqual([
+    `configs/llms/polling_pools/fast_pool.toml:2:1 error llms.polling_pools.fast_pool.inherits_from: expected a path relative to this file; found ${found}`
+  ])
 })

@@ -143,6 +143,10 @@ it("a key that there is not is told with the nearest", () => {
   expect(refused("llms.groups.fast_group.echelon1.models[4]")).toContain('there is no "4" in')
   expect(refused("rooting")).toBe('there is no "rooting" in the configuration; did you mean "routing" or "logging"?')
   expect(refused("")).toContain("a path of keys is needed")
+  expect(refused("fast_group.echelon1.timeout")).toBe(
+    'there is no "fast_group.echelon1.timeout" in the configuration; did you mean "llms.groups.fast_group.echelon1.timeout"?'
+  )
+  expect(refused("groups.fast_group")).toContain('did you mean "llms.groups.fast_group"?')
 })
 
 it("tells what a key means", () => {

@@ -1,8 +1,10 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: the syntax that is tested
 import { readdirSync, readFileSync } from "node:fs"
 import type * as Migrate from "@echelon/config/Migrate"
+import * as MigrateProviders from "@echelon/config/MigrateProviders"
 import * as MigrateReport from "@echelon/config/MigrateReport"
 import * as Problem from "@echelon/config/Problem"
+import * as ProviderTable from "@echelon/providers/ProviderTable"
 import { expect, it } from "@effect/vitest"
 import * as Result from "effect/Result"
 import { attempt, expectSound, fixture, one, run, shown } from "./support/Migration.ts"
@@ -33,6 +35,28 @@ it.each(["litellm.yaml", "portkey-fallback.json", "portkey-conditional.json", "p
     expect([second.current, second.files]).toEqual([true, first.files])
   }
 )
+
+it.each(ProviderTable.kinds)("a current file of kind %s is current, and older files know the kind", (kind) => {
+  const more = 'base_url = "https://h.test/v1"\nregion = "r"\nproject = "p"\n[models.a]'
+  const place = "llms/provider/x.toml"
+  const migration = run([{ file: place, place, text: `kind = "${kind}"\n${more}` }])
+  expect([migration.current, migration.problems.map(Problem.format)]).toEqual([true, []])
+  expect(MigrateProviders.find(MigrateProviders.older, kind)?.kind).toBe(kind)
+})
+
+it("what is current is checked, too", () => {
+  const place = "llms/groups/g.toml"
+  const migration = run([{ file: place, place, text: '[echelon1]\nmodels = ["openai-gpt4"]' }])
+  expect(migration.current).toBe(true)
+  expect(migration.problems.map(Problem.format)).toEqual([
+    '/llms/groups/g.toml:2:11 error llms.groups.g.echelon1.models[0]: unknown instance "openai-gpt4"; none is configured'
+  ])
+  expect(MigrateReport.lines(migration)).toEqual([
+    "no key has to change",
+    "still to mend:",
+    '  llms/groups/g.toml:2:11 error llms.groups.g.echelon1.models[0]: unknown instance "openai-gpt4"; none is configured'
+  ])
+})
 
 it("tells what a file is", () => {
   const kind = (file: string, text: string) => one(file, text).kind

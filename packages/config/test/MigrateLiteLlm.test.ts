@@ -49,6 +49,17 @@ output_price = 10 # model_list[0].model_info.output_cost_per_token
   })
 })
 
+it("a name that cannot stand here is written so that it can, and the report says so", () => {
+  const migration = yaml('model_list: [{ model_name: "my model@eu", litellm_params: { model: openai/a } }]')
+  expect(toml(migration, "llms/polling_pools/my_model_eu.toml")).toMatchObject({
+    name: "my_model_eu",
+    task_groups: ["my_model_eu_group"]
+  })
+  expect(migration.problems).toEqual([])
+  const note = "callers ask for my_model_eu: a name cannot hold all that it held"
+  expect(migration.entries[0]).toMatchObject({ outcome: "approximated", note })
+})
+
 it("orders and fallbacks become echelons", () => {
   const { echelon1, echelon2, echelon3, echelon4, fallback_config } = toml(whole, "llms/groups/gpt-4o_group.toml")
   expect([echelon1, echelon2, echelon3, echelon4]).toEqual([
@@ -103,7 +114,9 @@ it("says of each key what became of it", () => {
   const note = (key: string) => whole.entries.find((entry) => entry.key === key)?.note
   expect(note("router_settings.cooldwn_time")).toBe('a key that is not known here; did you mean "cooldown_time"?')
   expect(note("litellm_settings.num_retries")).toBe("router_settings.num_retries counts there, too")
-  expect(note("model_list[4].model_name")).toBe('no kind of provider here speaks for "bedrock"')
+  expect(note("model_list[4].model_name")).toBe(
+    "at Bedrock only Converse is spoken here, which neither embeds nor ranks texts nor makes images"
+  )
 })
 
 it.each([
@@ -112,7 +125,18 @@ it.each([
   ["claude-sonnet-4-5", "", "anthropic", undefined],
   ["openai/llama", "api_base: http://10.0.0.1/v1/", "openai-compatible", "http://10.0.0.1/v1"],
   ["openai/gpt-4o", "api_base: https://api.openai.com/v1", "openai", "https://api.openai.com/v1"],
-  ["gemini/gemini-2.5-pro", "", "openai-compatible", "https://generativelanguage.googleapis.com/v1beta/openai"],
+  ["gemini/gemini-2.5-pro", "", "gemini", undefined],
+  ["gemini/gemini-2.5-pro", "api_base: https://h.test/v1beta/openai", "gemini-openai", "https://h.test/v1beta/openai"],
+  ["openai/responses/gpt-5", "", "openai-responses", undefined],
+  [
+    "azure/responses/dep",
+    "api_base: https://x.openai.azure.com",
+    "azure-openai-responses",
+    "https://x.openai.azure.com"
+  ],
+  ["bedrock/amazon.nova-lite-v1:0", "", "bedrock", undefined],
+  ["bedrock/us.amazon.nova-lite-v1:0", "aws_bedrock_runtime_endpoint: https://b.test/", "bedrock", "https://b.test"],
+  ["vertex_ai/gemini-2.5-pro", "", "vertex", undefined],
   ["hosted_vllm/qwen", "api_base: os.environ/VLLM", "vllm", "${VLLM}"],
   ["meta/llama", "custom_llm_provider: groq", "groq", undefined],
   ["my-model", "api_base: https://u:p@models.test/v1?k=s#f", "openai-compatible", "https://models.test/v1"],
@@ -128,15 +152,146 @@ it.each([
   expectSound(migration, [{ file: "config.yaml", text }])
 })
 
-it.each(["bedrock/x", "vertex_ai/gemini-pro", "openai/*", "some-model", "sagemaker/x"])(
-  "%s is lost whole, with the reason",
-  (model) => {
-    const migration = yaml(`model_list: [{ model_name: m, litellm_params: { model: "${model}", rpm: 5 } }]`)
-    expect(migration.files).toEqual({})
-    for (const entry of migration.entries)
-      expect([entry.outcome, entry.note, entry.todo]).toEqual(["lost", expect.any(String), expect.any(String)])
+it.each([
+  "bedrock/agent/x",
+  "bedrock/cohere.embed-v4:0",
+  "vertex_ai/claude-3-opus",
+  "openai/*",
+  "some-model",
+  "sagemaker/x"
+])("%s is lost whole, with the reason", (model) => {
+  const migration = yaml(`model_list: [{ model_name: m, litellm_params: { model: "${model}", rpm: 5 } }]`)
+  expect(migration.files).toEqual({})
+  for (const entry of migration.entries)
+    expect([entry.outcome, entry.note, entry.todo]).toEqual(["lost", expect.any(String), expect.any(String)])
+})
+
+it("accounts at Bedrock have a region, and access keys or an API key", () => {
+  const migration = yaml(`
+model_list:
+  - model_name: a
+    litellm_params:
+      model: bedrock/anthropic.claude-3-5-sonnet-20240620-v1:0
+      aws_access_key_id: AKIAHIDDEN1
+      aws_secret_access_key: os.environ/MY_SECRET
+      aws_session_token: hidden3
+      aws_region_name: us-east-1
+      aws_profile_name: dev
+  - model_name: b
+    litellm_params: { model: bedrock/converse/us-west-2/amazon.nova-lite-v1:0, api_key: hidden4 }
+  - model_name: c
+    litellm_params: { model: "bedrock/invoke/arn:aws:bedrock:eu-west-1:1:inference-profile/x" }`)
+  expect(shown(migration)).not.toMatch(/hidden|HIDDEN/)
+  expect(migration.problems).toEqual([])
+  expect(toml(migration, "llms/provider/bedrock.toml")).toEqual({
+    name: "bedrock",
+    kind: "bedrock",
+    region: "us-east-1",
+    access_key_id: "${AWS_ACCESS_KEY_ID_2}",
+    secret_access_key: "${MY_SECRET}",
+    session_token: "${AWS_SESSION_TOKEN}",
+    models: {
+      "anthropic.claude-3-5-sonnet-20240620-v1-0": { model: "anthropic.claude-3-5-sonnet-20240620-v1:0" }
+    }
+  })
+  expect(toml(migration, "llms/provider/bedrock-2.toml")).toMatchObject({
+    region: "us-west-2",
+    api_key: "${AWS_BEARER_TOKEN_BEDROCK}",
+    models: { "amazon.nova-lite-v1-0": { model: "amazon.nova-lite-v1:0" } }
+  })
+  expect(toml(migration, "llms/provider/bedrock-3.toml")).toMatchObject({
+    region: "${AWS_REGION_NAME}",
+    access_key_id: "${AWS_ACCESS_KEY_ID}",
+    secret_access_key: "${AWS_SECRET_ACCESS_KEY}",
+    models: { x: { model: "arn:aws:bedrock:eu-west-1:1:inference-profile/x" } }
+  })
+  expect(outcomes(migration)).toMatchObject({
+    "model_list[0].litellm_params.aws_access_key_id": "approximated",
+    "model_list[0].litellm_params.aws_secret_access_key": "carried",
+    "model_list[0].litellm_params.aws_profile_name": "lost",
+    "model_list[1].litellm_params.model": "carried",
+    "model_list[2].litellm_params.model": "approximated"
+  })
+})
+
+it("accounts at Vertex AI have a project, a region, and a service account or a key", () => {
+  const entry = (name: string, more: string) =>
+    `  - { model_name: ${name}, litellm_params: { model: vertex_ai/gemini-2.5-pro, vertex_project: p, ${more} } }\n`
+  const migration = yaml(
+    `model_list:\n${entry("a", "vertex_location: us-central1, vertex_credentials: /etc/sa.json")}${entry("b", 'vertex_credentials: \'{"private_key": "hidden"}\'')}${entry("c", "api_key: hidden2")}${entry("d", "vertex_credentials: os.environ/SA")}`
+  )
+  expect(shown(migration)).not.toContain("hidden")
+  expect(migration.problems).toEqual([])
+  const of = (file: string) => toml(migration, `llms/provider/${file}.toml`)
+  expect(of("vertex")).toMatchObject({ region: "us-central1", project: "p", service_account_file: "/etc/sa.json" })
+  expect(of("vertex-2")).toMatchObject({
+    region: "${VERTEXAI_LOCATION}",
+    service_account: "${VERTEX_SERVICE_ACCOUNT}"
+  })
+  expect(of("vertex-3")).toMatchObject({ api_key: "${GOOGLE_API_KEY}" })
+  expect(of("vertex-4")).toMatchObject({ service_account: "${SA}" })
+})
+
+it("a setting of one deployment holds for the others of its echelon, and the report says so", () => {
+  const migration = yaml(`
+model_list:
+  - model_name: m
+    litellm_params: { model: openai/a, temperature: 0, seed: 5, stop: [x], top_p: 0.5, timeout: 20, max_retries: 2 }
+  - { model_name: m, litellm_params: { model: openai/b, max_retries: 2 } }
+  - { model_name: alone, litellm_params: { model: openai/a, temperature: 0 } }`)
+  const entry = (key: string) => {
+    const found = migration.entries.find((one) => one.key === key)
+    return [found?.outcome, found?.note]
   }
-)
+  const spread = ["approximated", "an echelon has one value: it holds for its other deployments, too"]
+  for (const key of ["temperature", "seed", "stop", "top_p", "timeout"]) {
+    expect([key, ...entry(`model_list[0].litellm_params.${key}`)]).toEqual([key, ...spread])
+  }
+  expect(entry("model_list[0].litellm_params.max_retries")).toEqual(["carried", undefined])
+  expect(entry("model_list[2].litellm_params.temperature")).toEqual(["carried", undefined])
+})
+
+it("a time of one deployment and the usual one of the others: the larger", () => {
+  const migration = yaml(`
+model_list:
+  - { model_name: m, litellm_params: { model: openai/a, timeout: 20 } }
+  - { model_name: m, litellm_params: { model: openai/b } }
+litellm_settings: { request_timeout: 90 }`)
+  expect(toml(migration, "llms/groups/m_group.toml")["echelon1"]).toMatchObject({ timeout: 90 })
+  expect(migration.entries.find(({ key }) => key === "model_list[0].litellm_params.timeout")).toMatchObject({
+    outcome: "approximated",
+    note: "an echelon has one value: the largest"
+  })
+})
+
+it("of a time that a variable holds and another one the first", () => {
+  const migration = yaml(`
+model_list:
+  - { model_name: m, litellm_params: { model: openai/a, timeout: os.environ/T } }
+  - { model_name: m, litellm_params: { model: openai/b, timeout: 30 } }`)
+  expect(toml(migration, "llms/groups/m_group.toml")["echelon1"]).toMatchObject({ timeout: "${T}" })
+  expect(migration.entries.find(({ key }) => key === "model_list[1].litellm_params.timeout")).toMatchObject({
+    note: "an echelon has one value: the first"
+  })
+})
+
+it("names that nothing is behind are told", () => {
+  const migration = yaml(`
+model_list:
+  - { model_name: m, litellm_params: { model: openai/a } }
+  - { model_name: n, litellm_params: { model: openai/b } }
+router_settings:
+  fallbacks: [{ m: [n, nope, "x\\e[31my"] }, { gone: [m] }]
+  default_fallbacks: [n, none]
+  model_group_alias: { a: nobody }`)
+  const note = (key: string) => migration.entries.find((entry) => entry.key === key)?.note
+  expect(note("router_settings.fallbacks[0].m")).toContain(
+    '"nope", "x\\u001b[31my" are not in model_list, or were lost'
+  )
+  expect(note("router_settings.fallbacks[1].gone")).toBe('"gone" is not in model_list, or was lost')
+  expect(note("router_settings.default_fallbacks")).toContain('"none" is not in model_list, or was lost')
+  expect(note("router_settings.model_group_alias.a")).toBe('"nobody" is not in model_list, or was lost')
+})
 
 it("the same account and model is one instance; other limits make another", () => {
   const migration = yaml(`
@@ -202,6 +357,8 @@ const values: ReadonlyArray<unknown> = [
     "x",
     "gpt-4o",
     "claude",
+    "bedrock/us-east-1/x",
+    "vertex_ai/gemini-x",
     "os.environ/NAME",
     "os.environ/not a NAME",
     "${HOME}",
@@ -233,7 +390,7 @@ const values: ReadonlyArray<unknown> = [
 ]
 
 const inParams =
-  "model api_key api_base base_url api_version organization rpm tpm weight order timeout stream_timeout max_retries num_retries temperature max_tokens max_completion_tokens top_p stop seed custom_llm_provider extra_headers headers max_parallel_requests input_cost_per_token output_cost_per_token litellm_credential_name drop_params nonsense"
+  "model api_key api_base base_url api_version organization rpm tpm weight order timeout stream_timeout max_retries num_retries temperature max_tokens max_completion_tokens top_p stop seed custom_llm_provider extra_headers headers max_parallel_requests input_cost_per_token output_cost_per_token litellm_credential_name aws_region_name aws_access_key_id aws_secret_access_key vertex_project vertex_location vertex_credentials drop_params nonsense"
 const inInfo =
   "id mode base_model max_tokens max_input_tokens max_output_tokens input_cost_per_token supports_vision odd"
 const inRouter =

@@ -147,8 +147,177 @@ it("fallbacks of clients become echelons", () => {
 it("says what is still to mend when a file names what was not given", () => {
   const migration = run([at("llms/groups/g.toml", '[tier1]\nmodels = ["openai-gpt4"]')])
   expect(migration.problems.map(Problem.format)).toEqual([
-    '/llms/groups/g.toml:4:11 error llms.groups.g.echelon1.models: unknown instance "openai-gpt4"; none is configured'
+    '/llms/groups/g.toml:4:11 error llms.groups.g.echelon1.models[0]: unknown instance "openai-gpt4"; none is configured'
   ])
+})
+
+const flatFiles = {
+  "openai.toml": 'type = "openai"\napiKey = "${OPENAI_API_KEY}"\n[models.gpt4]\nmodel = "gpt-4"',
+  "fast_group.toml": '[echelon1]\nmodels = ["openai-gpt4"]',
+  "fast_pool.toml": 'inherits_from = "common.toml"\ntask_groups = ["fast_group"]',
+  "common.toml": "[slow_start]\nduration = 5",
+  "pool_wrapper.toml": '# mine\ntype = "pool"\n[default_config]\npool_name = "fast_pool"'
+}
+
+it("files of a flat folder come where they belong, with what they inherit", () => {
+  const files = Object.entries(flatFiles).map(([place, text]) => at(place, text))
+  const migration = run(files)
+  expectSound(migration, files)
+  expect(migration.current).toBe(false)
+  expect(tomls(migration)).toEqual({
+    "common.toml": { slow_start: { duration: 5 } },
+    "llms/groups/fast_group.toml": { echelon1: { models: ["openai-gpt4"] } },
+    "llms/polling_pools/fast_pool.toml": { inherits_from: "../../common.toml", task_groups: ["fast_group"] },
+    "llms/provider/openai.toml": {
+      kind: "openai",
+      api_key: "${OPENAI_API_KEY}",
+      models: { gpt4: { model: "gpt-4" } }
+    },
+    "llms/wrappers/pool_wrapper.toml": { type: "pool", default_config: { pool_name: "fast_pool" } }
+  })
+  expect(migration.files["llms/wrappers/pool_wrapper.toml"]).toBe(flatFiles["pool_wrapper.toml"])
+})
+
+it("a provider alone in a flat folder is a provider", () => {
+  for (const text of [flatFiles["openai.toml"], 'type = "openai"\napi_key = "${OPENAI_API_KEY}"']) {
+    const migration = run([at("openai.toml", text)])
+    expect([migration.current, Object.keys(migration.files)]).toEqual([false, ["llms/provider/openai.toml"]])
+    expect(tomls(migration)["llms/provider/openai.toml"]).toMatchObject({ kind: "openai" })
+    expect(outcomes(migration)).toMatchObject({ type: "carried" })
+  }
+})
+
+it("a tree below the folder that was given is that tree", () => {
+  const places = {
+    "global.toml": 'default_pool = "p"',
+    "llms/common.toml": "rotation_strategy = 'random'",
+    "llms/polling_pools/p.toml": 'inherits_from = "../common.toml"\ntask_groups = ["g"]',
+    "llms/groups/g.toml": '[echelon1]\nmodels = ["openai-gpt4"]',
+    "llms/provider/openai.toml": 'kind = "openai"\napi_key = "${A}"\n[models.gpt4]'
+  }
+  const files = Object.entries(places).map(([place, text]) => at(`my/configs/${place}`, text))
+  const migration = run(files)
+  expectSound(migration, files)
+  expect(Object.keys(migration.files)).toEqual(Object.keys(places).sort())
+  expect(tomls(migration)["llms/polling_pools/p.toml"]).toMatchObject({ inherits_from: "../common.toml" })
+})
+
+it("a parent that was not given is left out, so that the tree can be used", () => {
+  const pool = (inherits: string) => [
+    at("llms/polling_pools/p.toml", `${inherits}\ntask_groups = ["g"]`),
+    at("llms/polling_pools/base.toml", 'task_groups = ["g"]'),
+    at("llms/groups/g.toml", '[echelon1]\nmodels = ["openai-gpt4"]'),
+    at("llms/provider/openai.toml", 'kind = "openai"\napi_key = "${A}"\n[models.gpt4]')
+  ]
+  const gone = run(pool('inherits_from = "../global.toml"'))
+  expectSound(gone, pool('inherits_from = "../global.toml"'))
+  expect(gone.entries.find(({ key }) => key === "inherits_from")).toMatchObject({
+    outcome: "lost",
+    note: "the file that it names was not given"
+  })
+  const one = run(pool('inherits_from = ["base.toml", "../global.toml"]'))
+  expectSound(one, pool('inherits_from = ["base.toml", "../global.toml"]'))
+  expect(tomls(one)["llms/polling_pools/p.toml"]).toMatchObject({ inherits_from: ["base.toml"] })
+  expect(outcomes(one)).toMatchObject({ inherits_from: "approximated" })
+  expect(run(pool('extends = "base"')).problems).toEqual([])
+  expect(run(pool('inherits_from = "base.toml"')).current).toBe(true)
+})
+
+it("references with a colon, and lists of supported models, become instances", () => {
+  const files = [
+    at(
+      "llms/provider/openai.toml",
+      'provider = "openai"\napi_key = "hunter2q"\ntimeout = 30\nmodel = "gpt-4"\nsupportedModels = ["gpt-4", "gpt-4o-mini"]'
+    ),
+    at(
+      "llms/groups/fast_group.toml",
+      '[echelon1]\nmodels = ["openai:gpt-4", "anthropic:claude-3-opus", "openai/gpt-3.5-turbo"]\n[echelon2]\nmodels = ["openai-gpt-4o-mini"]'
+    ),
+    at("llms/polling_pools/fast_pool.toml", 'task_groups = ["fast_group"]\ninherits_from = "../global.toml"')
+  ]
+  const migration = run(files)
+  expectSound(migration, files)
+  expect(shown(migration)).not.toContain("hunter2q")
+  const written = tomls(migration)
+  expect(written["llms/groups/fast_group.toml"]).toEqual({
+    echelon1: { models: ["openai-gpt-4", "anthropic-claude-3-opus", "openai-gpt-3.5-turbo"] },
+    echelon2: { models: ["openai-gpt-4o-mini"] }
+  })
+  expect(written["llms/provider/openai.toml"]).toMatchObject({
+    api_key: "${OPENAI_API_KEY}",
+    models: {
+      "gpt-4": { model: "gpt-4" },
+      "gpt-4o-mini": { model: "gpt-4o-mini" },
+      "gpt-3.5-turbo": { model: "gpt-3.5-turbo" }
+    }
+  })
+  expect(migration.files["llms/provider/openai.toml"]).toContain('kind = "openai" # provider\n')
+  expect(written["llms/provider/anthropic.toml"]).toEqual({
+    name: "anthropic",
+    kind: "anthropic",
+    api_key: "${ANTHROPIC_API_KEY}",
+    models: { "claude-3-opus": { model: "claude-3-opus" } }
+  })
+  expect(outcomes(migration)).toMatchObject({
+    supportedModels: "carried",
+    "echelon1.models": "approximated",
+    "echelon2.models": "carried",
+    inherits_from: "lost"
+  })
+})
+
+it("models that a provider's file lists, and references to them by their names on the wire", () => {
+  const files = [
+    at("llms/provider/acme.toml", 'kind = "openai"\napi_key = "${A}"\nsupportedModels = ["gpt-4", "org/big:1"]'),
+    at("llms/provider/other.toml", 'kind = "groq"\napi_key = "${B}"\n[models.small]\nmodel = "llama-3.1-8b"'),
+    at(
+      "llms/groups/g.toml",
+      '# mine\n[echelon1]\nmodels = ["acme:gpt-4", "acme:org/big:1", "groq:llama-3.1-8b", "other-llama-3.1-8b"]'
+    ),
+    at("llms/groups/same.toml", '# mine\n[echelon1]\nmodels = ["other-small"]')
+  ]
+  const migration = run(files)
+  expectSound(migration, files)
+  expect(tomls(migration)["llms/provider/acme.toml"]).toEqual({
+    kind: "openai",
+    api_key: "${A}",
+    models: { "gpt-4": { model: "gpt-4" }, "big-1": { model: "org/big:1" } }
+  })
+  expect(tomls(migration)["llms/groups/g.toml"]).toEqual({
+    echelon1: { models: ["acme-gpt-4", "acme-big-1", "other-small", "other-small"] }
+  })
+  expect(migration.files["llms/groups/same.toml"]).toContain("# mine")
+})
+
+it("an alias with a colon is a name as it is", () => {
+  const migration = run([
+    at("llms/provider/ollama.toml", 'kind = "ollama"\n[models."llama3.1:8b"]'),
+    at("llms/groups/g.toml", '[echelon1]\nmodels = ["ollama-llama3.1:8b"]')
+  ])
+  expect([migration.current, migration.problems]).toEqual([true, []])
+})
+
+it("clients at Bedrock and Vertex AI, and Gemini at the address of OpenAI's protocol", () => {
+  const migration = run([
+    at(
+      "a.toml",
+      'type = "bedrock"\nmodel = "amazon.nova-lite-v1:0"\nregion = "eu-west-1"\naccessKeyId = "hunter2q"\nsecretAccessKey = "${S}"'
+    ),
+    at("b.toml", 'type = "vertex"\nmodel = "gemini-2.5-pro"\nregion = "global"\nproject = "p"'),
+    at("c.toml", 'type = "gemini"\nmodel = "gemini-2.5-pro"\nbaseUrl = "https://h.test/v1beta/openai"'),
+    at("llms/provider/d.toml", 'type = "google"\nendpoint = "https://h.test/v1beta/openai/"\n[models.a]')
+  ])
+  expect(migration.problems).toEqual([])
+  expect(shown(migration)).not.toContain("hunter2q")
+  const written = tomls(migration)
+  expect(written["llms/provider/bedrock.toml"]).toMatchObject({
+    region: "eu-west-1",
+    access_key_id: "${AWS_ACCESS_KEY_ID}",
+    secret_access_key: "${S}"
+  })
+  expect(written["llms/provider/vertex.toml"]).toMatchObject({ kind: "vertex", region: "global", project: "p" })
+  expect(written["llms/provider/gemini-openai.toml"]).toMatchObject({ kind: "gemini-openai" })
+  expect(written["llms/provider/d.toml"]).toMatchObject({ kind: "gemini-openai" })
 })
 
 it("what stands at its place wins over what is moved there", () => {

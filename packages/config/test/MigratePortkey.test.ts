@@ -53,6 +53,96 @@ it("what falls back becomes echelons, what balances load weights in one", () => 
   })
 })
 
+it("accounts at Bedrock and Vertex AI have a region and their own credentials, Google's are Gemini's", () => {
+  const leaf = (provider: string, model: string, more: object) => ({ provider, override_params: { model }, ...more })
+  const migration = config({
+    strategy: { mode: "fallback" },
+    targets: [
+      leaf("bedrock", "anthropic.claude-3-5-sonnet-20240620-v1:0", {
+        aws_access_key_id: "AKIAHIDDEN1",
+        awsSecretAccessKey: "hidden2",
+        aws_session_token: "hidden3",
+        aws_region: "us-east-1"
+      }),
+      leaf("bedrock", "amazon.nova-lite-v1:0", { api_key: "hidden4", awsRegion: "eu-west-1" }),
+      leaf("vertex-ai", "gemini-2.5-pro", {
+        vertex_project_id: "p",
+        vertex_region: "us-central1",
+        vertex_service_account_json: { type: "service_account", private_key: "hidden5" }
+      }),
+      leaf("vertex-ai", "google.gemini-2.5-flash", { api_key: "hidden6" }),
+      leaf("vertex-ai", "anthropic.claude-3-opus", {}),
+      leaf("google", "gemini-2.5-pro", { api_key: "hidden7" }),
+      { virtual_key: "bedrock-prod", override_params: { model: "amazon.nova-pro-v1:0" }, aws_role_arn: "arn:x" }
+    ]
+  })
+  expect(shown(migration)).not.toMatch(/hidden|HIDDEN/)
+  expect(migration.problems).toEqual([])
+  expect(toml(migration, "llms/provider/bedrock.toml")).toEqual({
+    name: "bedrock",
+    kind: "bedrock",
+    region: "us-east-1",
+    access_key_id: "${AWS_ACCESS_KEY_ID}",
+    secret_access_key: "${AWS_SECRET_ACCESS_KEY}",
+    session_token: "${AWS_SESSION_TOKEN}",
+    models: {
+      "anthropic.claude-3-5-sonnet-20240620-v1-0": { model: "anthropic.claude-3-5-sonnet-20240620-v1:0" }
+    }
+  })
+  expect(toml(migration, "llms/provider/bedrock-2.toml")).toMatchObject({
+    region: "eu-west-1",
+    api_key: "${AWS_BEARER_TOKEN_BEDROCK}"
+  })
+  expect(toml(migration, "llms/provider/bedrock-3.toml")).toMatchObject({
+    region: "${AWS_REGION}",
+    access_key_id: "${AWS_ACCESS_KEY_ID_2}",
+    secret_access_key: "${AWS_SECRET_ACCESS_KEY_2}"
+  })
+  expect(toml(migration, "llms/provider/vertex.toml")).toMatchObject({
+    kind: "vertex",
+    region: "us-central1",
+    project: "p",
+    service_account: "${VERTEX_SERVICE_ACCOUNT}"
+  })
+  expect(toml(migration, "llms/provider/vertex-2.toml")).toMatchObject({
+    region: "${VERTEX_REGION}",
+    project: "${VERTEX_PROJECT}",
+    service_account_file: "${GOOGLE_APPLICATION_CREDENTIALS}",
+    models: { "gemini-2.5-flash": { model: "gemini-2.5-flash" } }
+  })
+  expect(toml(migration, "llms/provider/gemini.toml")).toEqual({
+    name: "gemini",
+    kind: "gemini",
+    api_key: "${GEMINI_API_KEY}",
+    models: { "gemini-2.5-pro": { model: "gemini-2.5-pro" } }
+  })
+  expect(outcomes(migration)).toMatchObject({
+    "targets[0].aws_region": "carried",
+    "targets[2].vertex_service_account_json.private_key": "approximated",
+    "targets[3].api_key": "lost",
+    "targets[4].provider": "lost",
+    "targets[6].virtual_key": "approximated",
+    "targets[6].aws_role_arn": "lost"
+  })
+  const note = (key: string) => migration.entries.find((entry) => entry.key === key)?.note
+  expect(note("targets[4].provider")).toBe("at Vertex AI only Gemini's generateContent is spoken here")
+})
+
+it("a setting of one target holds for the others of its echelon, and the report says so", () => {
+  const migration = config({
+    strategy: { mode: "loadbalance" },
+    targets: [
+      { provider: "openai", request_timeout: 20_000, override_params: { model: "a" } },
+      { provider: "groq", override_params: { model: "b" } }
+    ]
+  })
+  const entry = migration.entries.find(({ key }) => key === "targets[0].request_timeout")
+  expect([entry?.outcome, entry?.note]).toEqual([
+    "approximated",
+    "an echelon has one value: it holds for its other targets, too"
+  ])
+})
+
 it("a conditional config becomes a pool for each target, which callers name", () => {
   const migration = one("a.json", fixture("portkey-conditional.json"))
   expect(Object.keys(migration.files).filter((file) => file.includes("pools"))).toEqual([
@@ -124,7 +214,7 @@ it("an account whose provider is not known has a variable for its address", () =
 
 const targets = ["", "targets.0", "targets.1", "targets.1.targets.0", "targets.1.targets.1"]
 const keys =
-  "strategy strategy.mode strategy.on_status_codes strategy.conditions strategy.default strategy.cb_config strategy.cb_config.failure_threshold strategy.cb_config.cooldown_interval strategy.cb_config.failure_threshold_percentage targets name provider virtual_key virtualKey api_key custom_host resource_name deployment_id api_version weight request_timeout requestTimeout retry retry.attempts retry.use_retry_after_header retry.on_status_codes cache cache.mode cache.max_age override_params override_params.model override_params.temperature override_params.max_tokens override_params.top_k input_guardrails forward_headers nonsense"
+  "strategy strategy.mode strategy.on_status_codes strategy.conditions strategy.default strategy.cb_config strategy.cb_config.failure_threshold strategy.cb_config.cooldown_interval strategy.cb_config.failure_threshold_percentage targets name provider virtual_key virtualKey api_key custom_host resource_name deployment_id api_version weight request_timeout requestTimeout retry retry.attempts retry.use_retry_after_header retry.on_status_codes cache cache.mode cache.max_age override_params override_params.model override_params.temperature override_params.max_tokens override_params.top_k aws_region aws_access_key_id aws_secret_access_key vertex_project_id vertex_region vertex_service_account_json input_guardrails forward_headers nonsense"
 
 const paths = targets.flatMap((target) => keys.split(" ").map((key) => (target === "" ? key : `${target}.${key}`)))
 
@@ -143,6 +233,8 @@ const values: ReadonlyArray<unknown> = [
     "openai",
     "groq",
     "bedrock",
+    "vertex-ai",
+    "@bedrock-prod",
     "@openai-prod",
     "@x",
     true,

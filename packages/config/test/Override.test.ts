@@ -73,7 +73,7 @@ it("says what is wrong with each", () => {
   ).toEqual([
     "$ECHELON__LLMS__GROUPS__FAST_GROUP__ECHELON1__MODELS__7:1:1 error llms.groups.fast_group.echelon1.models.7: expected an index from 0 to 0",
     '$ECHELON__LLMS__GROUPS__FAST_GROUP__ECHELON1__TIMEOT:1:1 error llms.groups.fast_group.echelon1.timeot: unknown key; did you mean "timeout"?',
-    '$ECHELON__LLMS__GROUPS__FAST_GROUP__ECHELON2__TIMEOUT:1:1 error llms.groups.fast_group.echelon2.timeout: expected seconds above 0 (at most 24 days), or text such as "30s", "500ms", "5m", "1h"; found "soon"',
+    '$ECHELON__LLMS__GROUPS__FAST_GROUP__ECHELON2__TIMEOUT:1:1 error llms.groups.fast_group.echelon2.timeout: expected seconds above 0 (at most 24 days), or text such as "30s", "500ms", "5m", "1h"; found a text that is not shown',
     '$ECHELON__LLMS__GROUPS__FAST_GRUP__ECHELON1__TIMEOUT:1:1 error llms.groups.fast_grup: nothing of that name is configured; did you mean "fast_group"?',
     '$ECHELON__LLMS__GROUPS____X:1:1 error llms.groups."": a key between two underscores is empty',
     "$ECHELON__LLMS__PROVIDER__OPENAI__KIND__X:1:1 error llms.provider.openai.kind.x: there is a value where a table is needed"
@@ -155,4 +155,32 @@ it("two variables for one key are an error", () => {
   ).toEqual([
     "$ECHELON__llms__GROUPS__FAST_GROUP__ECHELON1__TIMEOUT:1:1 error llms.groups.fast_group.echelon1.timeout: ECHELON__LLMS__GROUPS__FAST_GROUP__ECHELON1__TIMEOUT sets the same key; unset one of them"
   ])
+})
+
+it("the prefix may be in lower case, too", () => {
+  const plan = Sample.plan({}, set({ echelon__llms__groups__fast_group__echelon1__timeout: "7" }))
+  expect(plan.groups["fast_group"]?.echelons[0]?.clocks.attempt).toBe(7_000)
+})
+
+it.each([
+  ["ROUTING__DEFAULT_POOL", "hunter2"],
+  ["ROUTING__DEFAULT_WRAPPER", "hunter2"],
+  ["LLMS__PROVIDER__OPENAI__DEFAULT_MODEL", "hunter2"],
+  ["LLMS__PROVIDER__OPENAI__BASE_URL", "hunter2"],
+  ["LLMS__PROVIDER__OPENAI__HTTP2", "hunter2"],
+  ["LLMS__GROUPS__FAST_GROUP__ECHELON1__TIMEOUT", "hunter2"],
+  ["LLMS__GROUPS__FAST_GROUP__ECHELON1__MODELS", '["hunter2"]'],
+  ["LLMS__GROUPS__FAST_GROUP__FALLBACK_CONFIG__FALLBACK_GROUPS", '["hunter2"]'],
+  ["LLMS__POLLING_POOLS__FAST_POOL__TASK_GROUPS", '["hunter2"]'],
+  ["LLMS__POLLING_POOLS__FAST_POOL__ROTATION_STRATEGY", "hunter2"]
+])("what %s holds is not told when it is refused", (key, value) => {
+  const said = Sample.problems({}, set({ [`ECHELON__${key}`]: value })).join("\n")
+  expect(said).toContain("error")
+  expect(said).not.toContain("hunter2")
+})
+
+it("a number, a time or a flag that an override holds is told when it is refused", () => {
+  const said = (value: string) =>
+    Sample.problems({}, set({ ECHELON__LLMS__GROUPS__FAST_GROUP__ECHELON1__MAX_TOKENS: value })).join("\n")
+  expect(["-1", "30s", "true"].map((value) => said(value).includes(`found "${value}"`))).toEqual([true, true, true])
 })

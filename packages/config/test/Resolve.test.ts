@@ -1,9 +1,11 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: the syntax that is tested
 
+import { inspect } from "node:util"
 import * as Origin from "@echelon/config/Origin"
 import * as Resolve from "@echelon/config/Resolve"
 import * as Tree from "@echelon/config/Tree"
 import { expect, it } from "@effect/vitest"
+import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import { stringify } from "smol-toml"
 import * as Sample from "./support/Sample.ts"
@@ -163,4 +165,30 @@ it("takes CRLF and a byte order mark", () => {
   expect(Sample.problems({ [group]: '\ufeff[echelon1]\r\nmodels = ["openai-gpt4"]\r\ntimeout = 0\r\n' })).toEqual([
     'configs/llms/groups/fast_group.toml:3:1 error llms.groups.fast_group.echelon1.timeout: expected seconds above 0 (at most 24 days), or text such as "30s", "500ms", "5m", "1h"; found 0'
   ])
+})
+
+it("what is resolved holds no variable, and tells of one only who asks for it", () => {
+  const variables = { ...Sample.variables, UNRELATED: "db-password-4711", EMPTY: "" }
+  const resolved = Sample.resolve(Sample.files, { variables })
+  const dumped = `${inspect(resolved, { depth: 40, showHidden: true })}${JSON.stringify(resolved)}${String(resolved)}`
+  expect(dumped).not.toContain("4711")
+  expect(dumped).not.toContain("sk-sample-1")
+  const { variable } = resolved
+  const [value, empty] = [variable("UNRELATED"), variable("EMPTY")]
+  expect([value && Redacted.value(value), empty && Redacted.value(empty)]).toEqual(["db-password-4711", ""])
+  expect([variable("GONE"), variable("toString")]).toEqual([undefined, undefined])
+})
+
+it("a variable that is set to nothing is empty, not unset", () => {
+  const said = (variables: Readonly<Record<string, string>>) =>
+    Sample.problems({ [group]: '[echelon1]\nmodels = ["openai-gpt4"]\ntimeout = "${T}"' }, { variables }).map((line) =>
+      line.replace(/^\S+ /, "")
+    )
+  expect(said({ T: "" })).toEqual([
+    "error llms.groups.fast_group.echelon1.timeout: the variable T is empty; set it, or write a default as ${T:-default}",
+    "warning llms.provider.openai.api_key: the variable OPENAI_API_KEY is not set, so the instances of this credential are disabled"
+  ])
+  expect(said({ T: "1", OPENAI_API_KEY: "" })).toContain(
+    "warning llms.provider.openai.api_key: the variable OPENAI_API_KEY is empty, so the instances of this credential are disabled"
+  )
 })

@@ -77,7 +77,7 @@ it.each(Starter.providers.filter(({ variable }) => variable !== undefined))(
       const compiled = Sample.compile(tomlOf([provider, other]), { catalogue, variables: keysOf([provider]) })
       expect(compiled.problems.map(Problem.format)).toEqual([
         expect.stringContaining(
-          `warning llms.provider.${other.name}.api_key: the variable ${other.variable} is not set`
+          `warning llms.provider.${other.name}.${other.serviceAccount === true ? "service_account" : "api_key"}: the variable ${other.variable} is not set`
         )
       ])
       expect(Object.keys(compiled.plan?.instances ?? {})).toEqual([`${provider.name}-large`, `${provider.name}-small`])
@@ -105,7 +105,8 @@ it("the key of each provider is the variable of its kind, and its kind is known"
   for (const provider of Starter.providers) {
     const row = ProviderTable.find(provider.kind)
     expect([provider.name, row === undefined]).toEqual([provider.name, false])
-    if (row?.keyVariable !== undefined) expect(provider.variable).toBe(row.keyVariable)
+    if (provider.serviceAccount === true) expect(provider.variable).toBe("GOOGLE_APPLICATION_CREDENTIALS")
+    else if (row?.keyVariable !== undefined) expect(provider.variable).toBe(row.keyVariable)
     expect(Starter.find(provider.name)).toBe(provider)
   }
   expect(Starter.find("opnai")).toBeUndefined()
@@ -126,9 +127,19 @@ it("every file is commented, names its schema and validates against it", () => {
   }
 })
 
+it("bedrock and vertex have what their addresses are made of", () => {
+  const texts = tomlOf(Starter.providers)
+  expect(parse(texts["llms/provider/bedrock.toml"] ?? "")).toMatchObject({ kind: "bedrock", region: "us-east-1" })
+  expect(parse(texts["llms/provider/vertex.toml"] ?? "")).toMatchObject({
+    kind: "vertex",
+    region: "global",
+    project: "your-project"
+  })
+})
+
 it("what is commented out works when it is not", () => {
   const uncommented = (path: string, from: string) => {
-    const text = Starter.files()[path] ?? ""
+    const text = tomlOf(Starter.providers)[path] ?? ""
     const at = text.indexOf(from)
     expect(at).toBeGreaterThan(0)
     return parse(text.slice(at).replaceAll(/^# /gm, ""))
@@ -142,6 +153,14 @@ it("what is commented out works when it is not", () => {
   })
   expect(uncommented("llms/provider/openai.toml", "# [[credentials]]")).toEqual({
     credentials: [{ name: "first", api_key: `$${"{OPENAI_API_KEY_FIRST}"}` }]
+  })
+  expect(uncommented("llms/provider/vertex.toml", "# [[credentials]]")).toEqual({
+    credentials: [{ name: "first", service_account_file: "../../secrets/first.json" }]
+  })
+  const bedrock = tomlOf(Starter.providers)["llms/provider/bedrock.toml"] ?? ""
+  expect(parse(bedrock.replace(/^api_key.*$/m, "").replaceAll(/^# (?=\w+_key)/gm, ""))).toMatchObject({
+    access_key_id: `$${"{AWS_ACCESS_KEY_ID}"}`,
+    secret_access_key: `$${"{AWS_SECRET_ACCESS_KEY}"}`
   })
 })
 

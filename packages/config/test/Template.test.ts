@@ -25,10 +25,10 @@ it.each([
 })
 
 it.each([
-  ["${MISSING}", { _tag: "Unset", name: "MISSING" }],
-  ["${EMPTY}", { _tag: "Unset", name: "EMPTY" }],
-  ["${toString}", { _tag: "Unset", name: "toString" }],
-  ["${MISSING:?set it}", { _tag: "Demanded", name: "MISSING", message: "set it" }],
+  ["${MISSING}", { _tag: "Unset", name: "MISSING", isEmpty: false }],
+  ["${EMPTY}", { _tag: "Unset", name: "EMPTY", isEmpty: true }],
+  ["${toString}", { _tag: "Unset", name: "toString", isEmpty: false }],
+  ["${MISSING:?set it}", { _tag: "Demanded", name: "MISSING", isEmpty: false, message: "set it" }],
   ["${A", { _tag: "Malformed", begin: "${A" }],
   ["${}", { _tag: "Malformed", begin: "${" }],
   ["${A-b}", { _tag: "Malformed", begin: "${A" }],

@@ -3,7 +3,7 @@
  *
  * @since 0.1.0
  */
-import type * as AlertRule from "./AlertRule.ts"
+import * as AlertRule from "./AlertRule.ts"
 import type * as AlertSettings from "./AlertSettings.ts"
 import type * as AlertState from "./AlertState.ts"
 import * as AlertText from "./AlertText.ts"
@@ -46,12 +46,25 @@ export interface Input {
 
 type Rules = Readonly<Record<AlertRule.Name, AlertRule.Rule>>
 
-const { duration, name: shown, percent } = AlertText
+const { duration, name: shown, percent, usd } = AlertText
 
-const usd = (amount: number): string => `${amount.toFixed(2)} USD`
+/** What an operator must mend is told by a rule of its own, and says nothing of the provider. */
+const isRefused = ({ heard, snapshot }: Input, name: string): boolean =>
+  heard.rejected.has(name) ||
+  snapshot.instances.some(
+    (instance) => instance.name === name && instance.breakers.some(({ outBecause }) => outBecause === "credential")
+  )
 
-const breakers = ({ heard, plan, snapshot }: Input): ReadonlyArray<AlertState.Condition> =>
-  snapshot.instances.flatMap(({ breakers, name, provider }): ReadonlyArray<AlertState.Condition> => {
+/** Whether a provider is down for another cause. */
+const isDown = (input: Input, provider: string): boolean => {
+  const found = input.heard.down.get(provider)
+  if (found === undefined) return false
+  return found.instances.length === 0 || !found.instances.every((name) => isRefused(input, name))
+}
+
+const breakers = (input: Input): ReadonlyArray<AlertState.Condition> => {
+  const { heard, plan, snapshot } = input
+  return snapshot.instances.flatMap(({ breakers, name, provider }): ReadonlyArray<AlertState.Condition> => {
     const out = breakers.filter(({ outBecause }) => outBecause === "failures")
     const mend = breakers.find(({ outBecause }) => outBecause === "credential")
     const rejected = breakers.length === 0 ? heard.rejected.get(name) : undefined
@@ -65,7 +78,7 @@ const breakers = ({ heard, plan, snapshot }: Input): ReadonlyArray<AlertState.Co
         subject,
         provider,
         text: `${shown(name)} is out in ${groups}${first.reason === undefined ? "" : ` (${first.reason})`}`,
-        isInhibited: heard.down.has(provider)
+        isInhibited: isDown(input, provider)
       })
     }
     const reason = mend === undefined ? rejected?.reason : (mend.reason ?? "Authentication")
@@ -74,6 +87,7 @@ const breakers = ({ heard, plan, snapshot }: Input): ReadonlyArray<AlertState.Co
     }
     return found
   })
+}
 
 /** Attempts at clients that no plan names. */
 const clients = ({ heard, plan }: Input): ReadonlyArray<AlertState.Condition> =>
@@ -172,25 +186,40 @@ const queues = ({ plan, settings, snapshot }: Input): ReadonlyArray<AlertState.C
   })
 }
 
+const budgetRules = ["budget_half", "budget_low", "budget_spent"] as const
+
+/** Whether a rule for a higher mark tells everybody, at once, whom the one for a lower mark would tell. */
+const says = (rules: Rules, high: AlertRule.Name, low: AlertRule.Name): boolean => {
+  const [one, other] = [rules[high], rules[low]]
+  return (
+    one.enabled &&
+    (one.threshold ?? 1) > (other.threshold ?? 1) &&
+    one.for <= other.for &&
+    AlertRule.isAtLeast(one.severity, other.severity) &&
+    (one.channels === undefined || other.channels?.every((channel) => one.channels?.includes(channel)) === true)
+  )
+}
+
 const budgets = ({ heard, plan, settings, snapshot }: Input): ReadonlyArray<AlertState.Condition> =>
   [...heard.spends.values()].flatMap(({ limit, name, period, resetsAt, scope, share, spent }) => {
     const subject = { kind: scope, name } as const
     if (share <= 0 || snapshot.at >= resetsAt || !isLoud(plan, subject)) return []
-    return (["budget_half", "budget_low", "budget_spent"] as const).flatMap(
-      (rule): ReadonlyArray<AlertState.Condition> => {
-        if (share < (settings.rules[rule].threshold ?? 1)) return []
-        const text = `${scope} ${shown(name)} has spent ${usd(spent)} of ${usd(limit)} this ${period}; it resets at ${AlertText.time(resetsAt)}`
-        return [{ rule, subject, detail: period, value: share, text }]
-      }
-    )
+    const holding = budgetRules.filter((rule) => share >= (settings.rules[rule].threshold ?? 1))
+    return holding.map((rule): AlertState.Condition => {
+      const isInhibited = holding.some((other) => other !== rule && says(settings.rules, other, rule))
+      const text = `${scope} ${shown(name)} has spent ${usd(spent)} of ${usd(limit)} this ${period}; it resets at ${AlertText.time(resetsAt)}`
+      return { rule, subject, detail: period, value: share, text, isInhibited }
+    })
   })
 
-const providers = ({ heard, plan }: Input): ReadonlyArray<AlertState.Condition> =>
-  [...heard.down.values()].flatMap(({ instances, provider }): ReadonlyArray<AlertState.Condition> => {
-    if (plan.providers[provider] === undefined) return []
+const providers = (input: Input): ReadonlyArray<AlertState.Condition> =>
+  [...input.heard.down.values()].flatMap(({ instances, provider }): ReadonlyArray<AlertState.Condition> => {
+    if (input.plan.providers[provider] === undefined) return []
+    if (!isDown(input, provider)) return []
     const failing = instances.slice(0, 5).map(shown).join(", ")
     const more = instances.length > 5 ? ` and ${instances.length - 5} more` : ""
-    const text = `provider ${shown(provider)} is down${failing === "" ? "" : `: ${failing}${more} fail together`}`
+    const fail = instances.length === 1 ? "fails" : "fail together"
+    const text = `provider ${shown(provider)} is down${failing === "" ? "" : `: ${failing}${more} ${fail}`}`
     return [{ rule: "provider_down", subject: { kind: "provider", name: provider }, provider, text }]
   })
 

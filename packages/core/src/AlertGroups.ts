@@ -1,8 +1,8 @@
 /**
  * When what is told: grouping, repetition, quiet hours, silences, each thing once.
  *
- * What the outside knows is compared with what fires. So nothing is told twice, and nothing is lost by being held: a
- * difference stays one until it is told or has gone.
+ * What the outside knows is compared with what fires, and the difference is told. So nothing is told twice before the
+ * interval for repetitions, and nothing is lost by being held: a difference stays one until it is told or has gone.
  *
  * @since 0.1.0
  */
@@ -22,7 +22,7 @@ export type Draft = Omit<AlertChannel.Notification, "id">
 interface Group {
   /** Since when there is something to tell. */
   dirtySince: number | undefined
-  /** When it was last told of. */
+  /** When the whole of it was last told of. */
   toldAt: number
 }
 
@@ -85,7 +85,19 @@ const highest = (alerts: ReadonlyArray<AlertState.Alert>): AlertRule.Severity =>
     "info"
   )
 
+/** Receivers show no end of alerts: what they leave out is minor, or was told before. */
+const ordered = (
+  alerts: ReadonlyArray<AlertState.Alert>,
+  fresh: ReadonlyArray<AlertState.Alert>
+): ReadonlyArray<AlertState.Alert> => {
+  const isFresh = new Set(fresh)
+  const rank = (alert: AlertState.Alert): number =>
+    AlertRule.severities.indexOf(alert.severity) * 2 + (isFresh.has(alert) ? 1 : 0)
+  return [...alerts].sort((a, b) => rank(b) - rank(a))
+}
+
 interface Difference {
+  /** What fires and is told by no other alert. */
   readonly current: Array<AlertState.Alert>
   readonly fresh: Array<AlertState.Alert>
   readonly gone: Array<AlertState.Alert>
@@ -111,7 +123,7 @@ const differences = (state: State, alerts: AlertState.State, now: number): Map<s
     // What somebody was told stays told, though another alert says the same by now.
     if (alert.isInhibited && told === undefined) continue
     const { current, fresh } = at(alert)
-    current.push(alert)
+    if (!alert.isInhibited) current.push(alert)
     if (told === undefined) fresh.push(alert)
   }
   for (const [key, told] of state.told) {
@@ -172,7 +184,14 @@ export const step = (
     tell(state, summary)
     if (summary.fresh.length + resolved.length > 0) {
       const severity = highest([...summary.fresh, ...resolved])
-      drafts.push({ kind: "summary", at: now, group: "quiet hours", severity, firing: summary.fresh, resolved })
+      drafts.push({
+        kind: "summary",
+        at: now,
+        group: "quiet hours",
+        severity,
+        firing: ordered(summary.fresh, []),
+        resolved
+      })
     }
   }
 
@@ -184,12 +203,11 @@ export const step = (
     if (changes.length === 0) group.dirtySince = undefined
     else group.dirtySince ??= now
     const isDue = group.dirtySince !== undefined && (isLast || now - group.dirtySince >= settings.groupWait)
-    const isRepeat = changes.length === 0 && current.length > 0 && now - group.toldAt >= settings.repeatInterval
-    if (!isDue && !isRepeat) continue
-    const severity = highest(isRepeat ? current : changes)
+    const isRepeat = current.length > 0 && now - group.toldAt >= settings.repeatInterval
+    if (!isDue && !(isRepeat && changes.length === 0)) continue
+    const severity = highest(isRepeat ? [...current, ...changes] : changes)
     if (isQuiet && severity !== "critical") continue
-    // A resolution alone does not repeat what else fires.
-    const firing = isRepeat || fresh.length > 0 ? current : []
+    const firing = ordered(isRepeat ? current : fresh, fresh)
     drafts.push({
       kind: "alerts",
       at: now,
@@ -200,7 +218,8 @@ export const step = (
     })
     tell(state, difference)
     group.dirtySince = undefined
-    group.toldAt = now
+    // Or what else fires would not be repeated while something changes now and then.
+    if (isRepeat || fresh.length === current.length) group.toldAt = now
   }
   return drafts
 }

@@ -103,7 +103,7 @@ export interface Facts {
 
 const budget = (mark: string): Facts => ({
   title: `budget ${mark}`,
-  meaning: `a budget has reached the mark at the threshold, in its day or month; it is over when the budget is whole again`,
+  meaning: `a budget has reached the mark at the threshold, in its day or month; it is over when the budget is whole again, or was raised`,
   subject: "the tenant, wrapper or pool of the budget, with its period",
   advice: "see `echelon usage` for who spends; raise the budget, or move traffic to cheaper models",
   threshold: "share",

@@ -71,6 +71,8 @@ export interface Alert {
   readonly since: number
   readonly firedAt: number | undefined
   readonly resolvedAt: number | undefined
+  /** Since when the condition of an alert that still fires does not hold: its text and value are those of before. */
+  readonly clearSince?: number | undefined
   readonly isInhibited: boolean
 }
 
@@ -206,7 +208,10 @@ export const step = (
       if (cell.fired.length === 0) cells.delete(key)
       else cell.alert = { ...cell.alert, phase: "resolved", resolvedAt: now }
     } else if (phase === "firing") {
-      cell.clearSince ??= now
+      if (cell.clearSince === undefined) {
+        cell.clearSince = now
+        cell.alert = { ...cell.alert, clearSince: now }
+      }
       if (now - cell.clearSince < holdOf(cell, options.resolveAfter, now)) continue
       cell.alert = { ...cell.alert, phase: "resolved", resolvedAt: now }
       events.push({ _tag: "Resolved", alert: cell.alert, at: now })

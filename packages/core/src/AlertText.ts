@@ -55,7 +55,20 @@ export const duration = (millis: number): string => {
 export const percent = (share: number): string => `${Number((share * 100).toFixed(1))} %`
 
 /**
- * One alert on one line.
+ * An amount, with as many digits as it takes to see a small one.
+ *
+ * @since 0.1.0
+ * @category getters
+ */
+export const usd = (amount: number): string => {
+  const size = Math.abs(amount)
+  if (size === 0 || size >= 1) return `${amount.toFixed(2)} USD`
+  const digits = Math.min(9, 2 - Math.floor(Math.log10(size)))
+  return `${amount.toFixed(digits).replace(/(\.\d\d\d*?)0+$/, "$1")} USD`
+}
+
+/**
+ * One alert on one line. What does not hold any more is told as what was.
  *
  * @since 0.1.0
  * @category getters
@@ -63,9 +76,12 @@ export const percent = (share: number): string => `${Number((share * 100).toFixe
 export const alert = (one: AlertState.Alert, at: number): string => {
   if (one.phase === "resolved") {
     const lasted = (one.resolvedAt ?? at) - (one.firedAt ?? one.since)
-    return `RESOLVED ${one.rule}: ${one.text} (fired for ${duration(lasted)})`
+    return `RESOLVED ${one.rule}: was: ${one.text} (fired for ${duration(lasted)})`
   }
-  return `FIRING ${one.severity} ${one.rule}: ${one.text} (since ${time(one.since)})`
+  const { clearSince, rule, severity, since, text } = one
+  return clearSince === undefined
+    ? `FIRING ${severity} ${rule}: ${text} (since ${time(since)})`
+    : `FIRING ${severity} ${rule}: was: ${text} (since ${time(since)}, not since ${time(clearSince)})`
 }
 
 const count = (value: number, what: string): string => `${value} ${what}`

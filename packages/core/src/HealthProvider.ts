@@ -2,9 +2,10 @@
  * The pure core of a provider's health: its instances are one failure domain, and when they fail together that is one
  * thing to say.
  *
- * **Details** A provider is down when at least two of its instances are out, or the only one it has, and no other one
- * has proved to answer since the last of them began to fail. It works again with the first proof from any of them, or
- * when none is out any more. A model that is not found says nothing of its provider.
+ * **Details** A provider is down when at least two of its instances are out, or all that are in use, or one that
+ * cannot be reached, and no other one has proved to answer since the last of them began to fail. It works again with the
+ * first proof from any of them, or when none is out any more. A credential or a quota that is refused, and a model that
+ * is not found, say nothing of the provider.
  *
  * @since 0.1.0
  */
@@ -23,6 +24,8 @@ export interface Member {
   readonly failingSince: number | undefined
   readonly cause: Reason.Reason | undefined
   readonly provedAt: number | undefined
+  /** When a request or a probe last told of it. */
+  readonly heardAt: number | undefined
 }
 
 /**
@@ -59,8 +62,16 @@ export const memberOf = (instance: string, state: HealthState.State): Member => 
   isFailing: HealthState.isFailing(state),
   failingSince: state.failingSince,
   cause: state.cause,
-  provedAt: state.provedAt
+  provedAt: state.provedAt,
+  heardAt: state.heardAt
 })
+
+/** One of which nothing was heard for so long is not in use, in milliseconds. */
+const idleAfter = 300_000
+
+/** What is wrong with who asks, or with what is asked for, is nothing of the provider's. */
+const isOwn = (cause: Reason.Reason | undefined): boolean =>
+  cause?._tag !== "Authentication" && cause?._tag !== "QuotaExhausted" && cause?._tag !== "ModelNotFound"
 
 /** What most of them fail with. */
 const commonest = (failing: ReadonlyArray<Member>): string => {
@@ -81,7 +92,7 @@ const commonest = (failing: ReadonlyArray<Member>): string => {
  * @category combinators
  */
 export const judge = (before: State, members: ReadonlyArray<Member>, now: number): State => {
-  const failing = members.filter(({ cause, isFailing }) => isFailing && cause?._tag !== "ModelNotFound")
+  const failing = members.filter(({ cause, isFailing }) => isFailing && isOwn(cause))
   const together = Math.max(...failing.map(({ failingSince }) => failingSince ?? now))
   const answered = members.find(
     ({ isFailing, provedAt }) => !isFailing && provedAt !== undefined && provedAt >= together
@@ -95,12 +106,14 @@ export const judge = (before: State, members: ReadonlyArray<Member>, now: number
     const message = back === undefined ? "none of its instances is out any more" : `${back.instance} answers`
     return { isDown: false, since: now, instances: [], message }
   }
-  if (failing.length === 0 || (failing.length === 1 && members.length > 1)) return before
-  if (answered !== undefined) return before
+  if (failing.length === 0 || answered !== undefined) return before
+  const used = members.filter(({ heardAt, isFailing }) => isFailing || (heardAt !== undefined && now - heardAt < idleAfter))
+  const isUnreachable = failing.some(({ cause }) => cause?._tag === "Network")
+  if (failing.length === 1 && used.length > 1 && !isUnreachable) return before
   return {
     isDown: true,
     since: now,
     instances: failing.map(({ instance }) => instance),
-    message: `${failing.length} of its ${members.length} instances ${failing.length === 1 ? "fails" : "fail"}: ${commonest(failing)}`
+    message: `${failing.length} of its ${members.length} ${members.length === 1 ? "instance" : "instances"} ${failing.length === 1 ? "fails" : "fail"}: ${commonest(failing)}`
   }
 }

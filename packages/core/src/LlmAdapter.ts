@@ -4,7 +4,6 @@
  *
  * @since 0.1.0
  */
-import * as AiError from "effect/ai/AiError"
 import * as LanguageModel from "effect/ai/LanguageModel"
 import type * as Response from "effect/ai/Response"
 import * as Cause from "effect/Cause"
@@ -20,22 +19,19 @@ import type * as InstanceFactory from "./InstanceFactory.ts"
 import * as LanguageModelParts from "./LanguageModelParts.ts"
 import * as LanguageModelRequest from "./LanguageModelRequest.ts"
 import * as Llm from "./Llm.ts"
+import * as LlmAdapterError from "./LlmAdapterError.ts"
 import * as LlmAdapterReply from "./LlmAdapterReply.ts"
-import * as LlmAiError from "./LlmAiError.ts"
 import * as LlmError from "./LlmError.ts"
 import type * as LlmRequest from "./LlmRequest.ts"
 import type * as Part from "./Part.ts"
 
 /**
- * Tells what a thrown value means; `undefined` leaves it to the adapter. `now` is milliseconds since the epoch.
- *
- * **Gotchas** What it says must hold no secret and no prompt: it is logged. `SdkError` of `@echelon/providers` knows
- * the errors of the usual SDKs.
+ * Tells what a thrown value means; see `LlmAdapterError.Classify`.
  *
  * @since 0.1.0
  * @category models
  */
-export type Classify = (thrown: unknown, now: number) => LlmError.LlmError | LlmError.Reason | undefined
+export type Classify = LlmAdapterError.Classify
 
 /**
  * What every adapter takes.
@@ -121,7 +117,7 @@ export const fromPromise = (
 ): Llm.Llm =>
   Llm.make({
     ...instanceOf(options),
-    open: alive(options.classify, threw, (request, attempt, dropped) =>
+    open: LlmAdapterError.alive({ classify: options.classify, what: threw }, (request, attempt, dropped) =>
       options.stream !== undefined && request.stream
         ? pieces(options.stream, options.classify, request, attempt, dropped)
         : Effect.flatMap(controlled(attempt), (signal) =>
@@ -165,7 +161,7 @@ export const fromPromise = (
 export const fromAsyncIterable = (options: Options & { readonly stream: StreamPieces }): Llm.Llm =>
   Llm.make({
     ...instanceOf(options),
-    open: alive(options.classify, threw, (request, attempt, dropped) =>
+    open: LlmAdapterError.alive({ classify: options.classify, what: threw }, (request, attempt, dropped) =>
       pieces(options.stream, options.classify, request, attempt, dropped)
     )
   })
@@ -208,57 +204,12 @@ const attempted = <A>(
   run: () => PromiseLike<A> | A
 ): Effect.Effect<A, LlmError.LlmError> =>
   Effect.catch(Effect.tryPromise({ try: async () => run(), catch: (thrown) => ({ thrown }) }), ({ thrown }) =>
-    Effect.flatMap(Clock.currentTimeMillis, (now) => Effect.fail(errorOf(thrown, classify, now, threw)))
+    Effect.flatMap(Clock.currentTimeMillis, (now) =>
+      Effect.fail(LlmAdapterError.of(thrown, { classify, now, what: threw }))
+    )
   )
 
 const threw = "the function threw"
-const died = "the model died"
-
-/** What a foreign function makes of an error. One that fails at it has said nothing. */
-const toldBy = (classify: Classify | undefined, thrown: unknown, now: number): ReturnType<Classify> => {
-  try {
-    return classify?.(thrown, now)
-  } catch {
-    return undefined
-  }
-}
-
-/** What was thrown, as an error. A message is not shown: nobody knows what it quotes. */
-const errorOf = (thrown: unknown, classify: Classify | undefined, now: number, what: string): LlmError.LlmError => {
-  const told = toldBy(classify, thrown, now)
-  if (told !== undefined) return LlmError.isLlmError(told) ? told : LlmError.make({ reason: told })
-  if (LlmError.isLlmError(thrown)) return thrown
-  if (AiError.isAiError(thrown)) return LlmAiError.fromAiError(thrown, now)
-  const name = thrown instanceof Error && /^\w{1,64}$/.test(thrown.name) ? thrown.name : typeof thrown
-  return LlmError.make({ reason: { _tag: "Unknown" }, detail: `${what}: ${name}` })
-}
-
-/**
- * Turns defects into errors: a client that dies fails this attempt, and not the request. An interruption stays one.
- */
-const undying = <A, E, R>(
-  classify: Classify | undefined,
-  what: string,
-  effect: Effect.Effect<A, E, R>
-): Effect.Effect<A, E | LlmError.LlmError, R> =>
-  Effect.catchCause(effect, (cause): Effect.Effect<never, E | LlmError.LlmError> => {
-    const defect = Cause.hasInterrupts(cause) ? undefined : cause.reasons.find(Cause.isDieReason)
-    if (defect === undefined) return Effect.failCause(cause)
-    return Effect.flatMap(Clock.currentTimeMillis, (now) => Effect.fail(errorOf(defect.defect, classify, now, what)))
-  })
-
-/** The same for what opens a reply, and for what it then gives. */
-const alive =
-  (classify: Classify | undefined, what: string, open: Llm.Options["open"]): Llm.Options["open"] =>
-  (request, attempt, dropped) =>
-    Effect.map(
-      undying(
-        classify,
-        what,
-        Effect.suspend(() => open(request, attempt, dropped))
-      ),
-      (source): Llm.Source => undying(classify, what, source)
-    )
 
 type Batch = readonly [Part.Part, ...Array<Part.Part>]
 
@@ -366,16 +317,16 @@ export interface LanguageModelOptions extends Options {
 export const fromLanguageModel = (model: LanguageModel.LanguageModel, options: LanguageModelOptions): Llm.Llm =>
   Llm.make({
     ...instanceOf(options),
-    open: alive(
-      options.classify,
-      died,
+    open: LlmAdapterError.alive(
+      { classify: options.classify, what: "the model died" },
       Effect.fnUntraced(function* (request, attempt, dropped) {
         const { object, prompt, toolChoice, toolkit } = yield* LanguageModelRequest.raise(request, dropped)
         const context = options.context?.(request)
         if (context === undefined) LanguageModelRequest.dropSettings(request, dropped)
         const services = context ?? Context.empty()
         const clock = yield* Clock.Clock
-        const failed = (error: unknown) => errorOf(error, options.classify, clock.currentTimeMillisUnsafe(), threw)
+        const failed = (error: unknown) =>
+          LlmAdapterError.of(error, { classify: options.classify, now: clock.currentTimeMillisUnsafe(), what: threw })
         const asked = { prompt, toolkit, toolChoice, disableToolCallResolution: true } as const
         if (request.stream && object === undefined) {
           const parts = Stream.provideContext(model.streamText(asked), services)

@@ -17,6 +17,7 @@ import { dual } from "effect/Function"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import * as Llm from "./Llm.ts"
+import * as LlmAdapterError from "./LlmAdapterError.ts"
 import * as LlmAiError from "./LlmAiError.ts"
 import type * as LlmEmbedding from "./LlmEmbedding.ts"
 import * as LlmError from "./LlmError.ts"
@@ -213,7 +214,8 @@ export interface LlmOptions extends Pick<Llm.Options, "id" | "model" | "capabili
 /**
  * Makes an `Llm` of an embedding model of effect/ai. It answers requests for embeddings alone.
  *
- * **Errors** `AiError`, by the table of `LlmAiError`; `InvalidRequest` for a conversation, and for texts given as tokens.
+ * **Errors** `AiError`, by the table of `LlmAiError`; a defect is `Unknown`; `InvalidRequest` for a conversation, and for
+ * texts given as tokens.
  *
  * @example
  * ```ts
@@ -239,33 +241,36 @@ export const toLlm = (model: EmbeddingModel.EmbeddingModel, options: LlmOptions)
   return Llm.make({
     ...rest,
     capabilities: { features: ["embeddings"], ...capabilities },
-    open: Effect.fnUntraced(function* (request, _attempt, dropped) {
-      const { embedding, providerOptions } = request
-      if (embedding === undefined) return yield* Effect.fail(refused("it answers requests for embeddings alone"))
-      const texts = embedding.input.filter((text) => typeof text === "string")
-      if (texts.length < embedding.input.length)
-        return yield* Effect.fail(refused("it takes texts, not the tokens of texts"))
-      if (context === undefined) {
-        if (embedding.dimensions !== undefined) dropped("embedding.dimensions")
-        for (const kind of Object.keys(providerOptions)) dropped(`providerOptions.${kind}`)
-      }
-      const { currentTimeMillis } = yield* Clock.Clock
-      const { embeddings, usage } = yield* Effect.catch(
-        Effect.provideContext(model.embedMany(texts), context?.(request) ?? Context.empty()),
-        (error) => Effect.flatMap(currentTimeMillis, (now) => Effect.fail(LlmAiError.fromAiError(error, now)))
-      )
-      return once([
-        { type: "embeddings", vectors: embeddings.map(({ vector }) => vector) },
-        {
-          type: "finish",
-          reason: "stop",
-          usage:
-            usage.inputTokens === undefined
-              ? { inputTokens: {}, outputTokens: {} }
-              : { inputTokens: { total: usage.inputTokens }, outputTokens: { total: 0 } }
+    open: LlmAdapterError.alive(
+      { what: "the model died" },
+      Effect.fnUntraced(function* (request, _attempt, dropped) {
+        const { embedding, providerOptions } = request
+        if (embedding === undefined) return yield* Effect.fail(refused("it answers requests for embeddings alone"))
+        const texts = embedding.input.filter((text) => typeof text === "string")
+        if (texts.length < embedding.input.length)
+          return yield* Effect.fail(refused("it takes texts, not the tokens of texts"))
+        if (context === undefined) {
+          if (embedding.dimensions !== undefined) dropped("embedding.dimensions")
+          for (const kind of Object.keys(providerOptions)) dropped(`providerOptions.${kind}`)
         }
-      ])
-    })
+        const { currentTimeMillis } = yield* Clock.Clock
+        const { embeddings, usage } = yield* Effect.catch(
+          Effect.provideContext(model.embedMany(texts), context?.(request) ?? Context.empty()),
+          (error) => Effect.flatMap(currentTimeMillis, (now) => Effect.fail(LlmAiError.fromAiError(error, now)))
+        )
+        return once([
+          { type: "embeddings", vectors: embeddings.map(({ vector }) => vector) },
+          {
+            type: "finish",
+            reason: "stop",
+            usage:
+              usage.inputTokens === undefined
+                ? { inputTokens: {}, outputTokens: {} }
+                : { inputTokens: { total: usage.inputTokens }, outputTokens: { total: 0 } }
+          }
+        ])
+      })
+    )
   })
 }
 

@@ -107,7 +107,8 @@ export interface Settings {
   readonly frequencyPenalty?: number | undefined
   /** `false` asks for at most one tool call at a time. */
   readonly parallelToolCalls?: boolean | undefined
-  readonly reasoningEffort?: "minimal" | "low" | "medium" | "high" | undefined
+  /** A model that does not know it is asked for the next higher that it knows, else for its highest. */
+  readonly reasoningEffort?: "none" | "minimal" | "low" | "medium" | "high" | "xhigh" | undefined
 }
 
 /**

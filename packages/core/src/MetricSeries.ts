@@ -2,8 +2,8 @@
  * The series of metrics: one for each set of labels, and never more than so many.
  *
  * Values of labels come from callers too: names of models, tenants. So they are cut to a length, and a metric that has
- * `maxSeries` counts what is new in one series whose labels all say "other". A quarter is kept for sets that the
- * plan alone decides, so that callers cannot crowd them out.
+ * `maxSeries` counts what is new in series whose labels say "other" where a caller chose them. A quarter is kept for
+ * these and for sets that the plan alone decides, so that callers cannot crowd them out; beyond that all labels do.
  *
  * Effect's own counters find their series by its labels at each update, in 5 us; these are found once and kept.
  *
@@ -89,6 +89,25 @@ export interface Kept {
   readonly isOther: boolean
 }
 
+/**
+ * The labels whose values a caller chose.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Open = ReadonlyArray<MetricNames.Label>
+
+/**
+ * What there is no room for: what a caller chose says "other", and all else what it is.
+ *
+ * @since 0.1.0
+ * @category getters
+ */
+export const beyond = (labels: Labels, open: Open): Labels => ({
+  ...labels,
+  ...Object.fromEntries(open.map((label) => [label, "other"]))
+})
+
 /** A value longer than this is cut. */
 const longest = 128
 
@@ -139,14 +158,20 @@ export class Series {
 
   /**
    * The series of a set of labels, or the one labelled "other" when there is no room, or no labels are given. Labels
-   * that the metric does not have are left out. `isOpen`: whether a caller has a part in them.
+   * that the metric does not have are left out. `open` are those that a caller chose; `isBeyond`: they say "other"
+   * already.
    */
-  count(name: MetricNames.NameOf<"counter">, labels: Labels | undefined, isOpen = false): Count {
-    return this.at(name, labels, isOpen).series as Count
+  count(name: MetricNames.NameOf<"counter">, labels: Labels | undefined, open: Open = [], isBeyond = false): Count {
+    return this.at(name, labels, open, isBeyond).series as Count
   }
 
-  histogram(name: MetricNames.NameOf<"histogram">, labels: Labels | undefined, isOpen = false): Histogram {
-    return this.at(name, labels, isOpen).series as Histogram
+  histogram(
+    name: MetricNames.NameOf<"histogram">,
+    labels: Labels | undefined,
+    open: Open = [],
+    isBeyond = false
+  ): Histogram {
+    return this.at(name, labels, open, isBeyond).series as Histogram
   }
 
   *all(): Generator<Kept> {
@@ -162,7 +187,7 @@ export class Series {
     return sum
   }
 
-  private at(name: MetricNames.Name, labels: Labels | undefined, isOpen: boolean): Kept {
+  private at(name: MetricNames.Name, labels: Labels | undefined, open: Open, isBeyond: boolean): Kept {
     const family = this.family(name)
     if (labels === undefined) return this.other(name, family)
     const values = family.definition.labels.map((label) => {
@@ -172,14 +197,16 @@ export class Series {
     const key = JSON.stringify(values)
     const known = family.kept.get(key)
     if (known !== undefined) return known
-    const isFull = family.kept.size >= this.maxSeries || (isOpen && family.open >= openRoom(this.maxSeries))
-    if (isFull) return this.other(name, family)
+    const isOpen = open.length > 0 && !isBeyond
+    if (isOpen && (family.kept.size >= this.maxSeries || family.open >= openRoom(this.maxSeries)))
+      return this.at(name, beyond(labels, open), open, true)
+    if (family.kept.size >= this.maxSeries) return this.other(name, family)
     const own: Partial<Record<MetricNames.Label, string>> = {}
     for (const [i, label] of family.definition.labels.entries()) {
       const value = values[i]
       if (value !== undefined) own[label] = value
     }
-    const made: Kept = { name, labels: own, series: fresh(family.definition), isOther: false }
+    const made: Kept = { name, labels: own, series: fresh(family.definition), isOther: isBeyond }
     family.kept.set(key, made)
     if (isOpen) family.open += 1
     this.onNew(made)

@@ -185,7 +185,8 @@ class Measuring {
   private readonly unobserve: () => void
   private readonly registrations: Array<Registration> = []
   private gauges = new Map<string, readonly [MetricsGauges.Gauge, Registration]>()
-  private readonly others: Array<MetricSeries.Kept> = []
+  /** What had no room, by metric. */
+  private readonly others = new Map<MetricNames.Name, Array<MetricSeries.Kept>>()
   /** How the registry reads our counters, to tell them from those of others. */
   private readonly own = new WeakSet<object>()
   private readonly instances = new Map<string, StateChange.HealthStatus>()
@@ -296,8 +297,8 @@ class Measuring {
         ]
       }
     }
-    for (const { name, series } of this.others)
-      yield ["echelon.metrics.overflow", { labels: { "echelon.metric": name }, value: series.updates }]
+    for (const name of this.others.keys())
+      yield ["echelon.metrics.overflow", { labels: { "echelon.metric": name }, value: this.overflowOf(name) }]
     for (const [{ labels, name, read }] of this.gauges.values()) yield [name, { labels, value: read() }]
     yield ["echelon.metrics.series", { labels: {}, value: this.series.size() + this.gauges.size }]
     yield* this.foreign()
@@ -320,9 +321,18 @@ class Measuring {
         : this.histogram(name, labels, series)
     )
     if (!kept.isOther) return
-    this.others.push(kept)
+    const others = this.others.get(name)
+    if (others !== undefined) {
+      others.push(kept)
+      return
+    }
+    this.others.set(name, [kept])
     const overflow = { "echelon.metric": name }
-    this.registrations.push(this.counter("echelon.metrics.overflow", overflow, () => series.updates))
+    this.registrations.push(this.counter("echelon.metrics.overflow", overflow, () => this.overflowOf(name)))
+  }
+
+  private overflowOf(name: MetricNames.Name): number {
+    return (this.others.get(name) ?? []).reduce((sum, { series }) => sum + series.updates, 0)
   }
 
   private options(name: MetricNames.Name, labels: MetricSeries.Labels) {

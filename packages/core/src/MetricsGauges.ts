@@ -147,7 +147,8 @@ const reported = (plan: Plan.Instance, registry: StateRegistry.StateRegistry): R
  */
 export const make = (root: Plan.Root, registry: StateRegistry.StateRegistry, health: Health): ReadonlyArray<Gauge> => [
   { name: "echelon.requests.active", labels: {}, read: () => registry.lifecycle.inFlight() },
-  ...Object.keys(root.wrappers).flatMap((name): ReadonlyArray<Gauge> => {
+  ...Object.values(root.wrappers).flatMap(({ metrics, name }): ReadonlyArray<Gauge> => {
+    if (!metrics) return []
     const labels: MetricSeries.Labels = { "echelon.wrapper": name }
     return [
       { name: "echelon.queue.depth", labels, read: () => registry.findQueue(name)?.snapshot().waiting ?? 0 },

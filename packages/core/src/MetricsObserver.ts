@@ -45,25 +45,38 @@ class Row {
   private readonly series: MetricSeries.Series
   /** None for what there is no room for. */
   private readonly labels: MetricSeries.Labels | undefined
-  private readonly isOpen: boolean
+  private readonly open: MetricSeries.Open
+  private readonly isBeyond: boolean
   private readonly found = new Map<string, Map<string, Map<string, Found>>>()
 
-  constructor(series: MetricSeries.Series, labels: MetricSeries.Labels | undefined, isOpen: boolean) {
+  constructor(
+    series: MetricSeries.Series,
+    labels: MetricSeries.Labels | undefined,
+    open: MetricSeries.Open,
+    isBeyond = false
+  ) {
     this.series = series
     this.labels = labels
-    this.isOpen = isOpen
+    this.open = open
+    this.isBeyond = isBeyond
   }
 
   add(name: MetricNames.NameOf<"counter">, amount: number, extra: Extra = nothing, x = "", y = ""): void {
     const known = this.look(name, x, y)
-    const series = known === undefined ? this.series.count(name, this.labelled(extra, x, y), this.isOpen) : known
+    const series =
+      known === undefined
+        ? this.series.count(name, this.labelled(extra, x, y), this.open, this.isBeyond)
+        : known
     if (known === undefined) this.keep(name, x, y, series)
     ;(series as MetricSeries.Count).add(amount)
   }
 
   record(name: MetricNames.NameOf<"histogram">, value: number, extra: Extra = nothing, x = "", y = ""): void {
     const known = this.look(name, x, y)
-    const series = known === undefined ? this.series.histogram(name, this.labelled(extra, x, y), this.isOpen) : known
+    const series =
+      known === undefined
+        ? this.series.histogram(name, this.labelled(extra, x, y), this.open, this.isBeyond)
+        : known
     if (known === undefined) this.keep(name, x, y, series)
     ;(series as MetricSeries.Histogram).record(value)
   }
@@ -86,9 +99,14 @@ class Row {
 }
 
 interface Node {
-  readonly below: Map<string | undefined, Node>
+  readonly below: Map<string | symbol | undefined, Node>
   row: Row | undefined
 }
+
+type Names = ReadonlyArray<string | symbol | undefined>
+
+/** Stands for whatever a caller chose. */
+const any = Symbol("any")
 
 /** Rows by names. There are never more than the metric with the most room has series. */
 class Rows {
@@ -104,21 +122,39 @@ class Rows {
     this.other = undefined
   }
 
-  find(names: ReadonlyArray<string | undefined>): Row | undefined {
+  find(names: Names): Row | undefined {
     let node: Node | undefined = this.root
     for (let i = 0; i < names.length && node !== undefined; i++) node = node.below.get(names[i])
     return node?.row
   }
 
-  /** The row of what there is no room for; `undefined` while there is room. */
-  full(series: MetricSeries.Series, isOpen: boolean): Row | undefined {
-    const isFull = this.size >= series.maxSeries || (isOpen && this.open >= MetricSeries.openRoom(series.maxSeries))
-    if (!isFull) return undefined
-    this.other ??= new Row(series, undefined, true)
+  /** The row of what there is no room for, once there is one. */
+  full(series: MetricSeries.Series, isOpen: boolean, beyond: Names): Row | undefined {
+    const { maxSeries } = series
+    if (this.size < maxSeries && !(isOpen && this.open >= MetricSeries.openRoom(maxSeries))) return undefined
+    return (isOpen ? this.find(beyond) : undefined) ?? (this.size < maxSeries ? undefined : this.other)
+  }
+
+  /** The row of these names, or of what there is no room for. `beyond` are the names with what callers chose left out. */
+  make(
+    series: MetricSeries.Series,
+    names: Names,
+    labels: MetricSeries.Labels,
+    open: MetricSeries.Open,
+    beyond: Names
+  ): Row {
+    const { maxSeries } = series
+    const isOpen = open.length > 0
+    const isFull = this.size >= maxSeries
+    if (!isFull && !(isOpen && this.open >= MetricSeries.openRoom(maxSeries)))
+      return this.add(names, new Row(series, labels, open), isOpen)
+    if (isOpen && !isFull)
+      return this.add(beyond, new Row(series, MetricSeries.beyond(labels, open), open, true), false)
+    this.other ??= new Row(series, undefined, [])
     return this.other
   }
 
-  add(names: ReadonlyArray<string | undefined>, row: Row, isOpen: boolean): Row {
+  private add(names: Names, row: Row, isOpen: boolean): Row {
     let node = this.root
     for (const name of names) {
       const below: Node = node.below.get(name) ?? { below: new Map(), row: undefined }
@@ -275,8 +311,19 @@ class Measuring implements MetricsObserver {
     const { series } = this.options
     const plan = this.options.plan()
     const planned = plan?.instances[attempt.instance]
-    const isOpen = tenant !== undefined || planned === undefined
-    const full = this.attempts.full(series, isOpen)
+    const open: MetricSeries.Open = [
+      ...(tenant === undefined ? [] : (["echelon.tenant"] as const)),
+      ...(planned === undefined ? (["echelon.instance", "gen_ai.request.model"] as const) : [])
+    ]
+    const isUnplanned = planned === undefined
+    const beyond = [
+      isUnplanned ? any : instance,
+      ...names.slice(1, 5),
+      isUnplanned ? any : model,
+      ...names.slice(6, 8),
+      tenant === undefined ? tenant : any
+    ]
+    const full = this.attempts.full(series, open.length > 0, beyond)
     if (full !== undefined) return full
     const provider = attempt.provider ?? planned?.provider
     const labels = {
@@ -292,7 +339,7 @@ class Measuring implements MetricsObserver {
       ...optional("echelon.wrapper", observation.wrapper),
       ...optional("echelon.tenant", tenant)
     }
-    return this.attempts.add(names, new Row(series, labels, isOpen), isOpen)
+    return this.attempts.make(series, names, labels, open, beyond)
   }
 
   private request(observation: Observation.Observation): Row {
@@ -302,8 +349,9 @@ class Measuring implements MetricsObserver {
     const known = this.requests.find(names)
     if (known !== undefined) return known
     const { series } = this.options
-    const isOpen = tenant !== undefined
-    const full = this.requests.full(series, isOpen)
+    const open: MetricSeries.Open = tenant === undefined ? [] : ["echelon.tenant"]
+    const beyond = [wrapper, pool, group, target.kind, operation, tenant === undefined ? tenant : any]
+    const full = this.requests.full(series, open.length > 0, beyond)
     if (full !== undefined) return full
     const labels = {
       "gen_ai.operation.name": operation,
@@ -314,7 +362,7 @@ class Measuring implements MetricsObserver {
       ...optional("echelon.group", group),
       ...optional("echelon.tenant", tenant)
     }
-    return this.requests.add(names, new Row(series, labels, isOpen), isOpen)
+    return this.requests.make(series, names, labels, open, beyond)
   }
 
   private tenant({ tenant }: Observation.Observation): string | undefined {

@@ -26,6 +26,8 @@ export interface Provider {
   readonly baseUrl: string | undefined
   /** As is usual for the kind when undefined. */
   readonly auth?: AuthKind | undefined
+  /** For `auth` `header` and `query`: the header or the parameter that holds the key. */
+  readonly authName?: string | undefined
   readonly credentials: ReadonlyArray<Credential>
   readonly headers: Readonly<Record<string, Redacted.Redacted>>
   readonly query: Readonly<Record<string, Redacted.Redacted>>
@@ -82,13 +84,13 @@ export const tokenizers = ["estimate", "exact"] as const
 export type AuthKind = (typeof authKinds)[number]
 
 /**
- * Every way to show who asks: a key, an AWS signature, a token of a Google service account, a token of the program's
- * own.
+ * Every way to show who asks: a key where the kind wants it, as a bearer, in a header or in a parameter of one's own, or
+ * not at all; an AWS signature; a token of a Google service account; a token of the program's own.
  *
  * @since 0.1.0
  * @category models
  */
-export const authKinds = ["key", "sigv4", "google", "token"] as const
+export const authKinds = ["key", "bearer", "header", "query", "none", "sigv4", "google", "token"] as const
 
 /**
  * What a computed proof is made of.

@@ -54,6 +54,7 @@ const none: ReadonlyArray<SpendBudget.Account> = []
  */
 export class SpendBook {
   private shelves: ReadonlyArray<Shelf> = []
+  private marks: ReadonlyArray<number> = SpendBudget.marks
   private readonly options: Options
 
   constructor(options: Options) {
@@ -64,8 +65,15 @@ export class SpendBook {
     return this.shelves.length === 0
   }
 
-  /** Takes on other budgets. Who had an account keeps what was spent. Gives the accounts that reached marks by it. */
-  take(budgets: ReadonlyArray<Plan.SpendBudget>): ReadonlyArray<readonly [SpendBudget.Account, ReadonlyArray<number>]> {
+  /**
+   * Takes on other budgets. Who had an account keeps what was spent. Gives what is to be told of accounts: marks that
+   * they reached by it, and of what was told and holds no more what does, 0 for an account without a budget.
+   */
+  take(
+    budgets: ReadonlyArray<Plan.SpendBudget>,
+    marks: ReadonlyArray<number> = SpendBudget.marks
+  ): ReadonlyArray<readonly [SpendBudget.Account, ReadonlyArray<number>]> {
+    this.marks = marks
     const before = this.shelves
     const found: Array<readonly [SpendBudget.Account, ReadonlyArray<number>]> = []
     const shelves = new Map<string, Shelf>()
@@ -85,13 +93,20 @@ export class SpendBook {
       else shelf.named = new Map([...shelf.named, [budget.name, budget]])
     }
     this.shelves = [...shelves.values()]
+    for (const { accounts, period, scope } of before) {
+      if (shelves.has(`${scope} ${period}`)) continue
+      for (const account of accounts.values()) if (account.reached > 0) found.push([account, [0]])
+    }
     // Or what they spent would not be found again under their name.
     for (const { named, scope } of this.shelves) if (scope === "tenant") this.options.tenants.keep(named.keys())
     for (const shelf of this.shelves) {
       for (const [name, account] of shelf.accounts) {
         const budget = shelf.named.get(name) ?? shelf.each
-        if (budget === undefined) shelf.accounts.delete(name)
-        else found.push([account, SpendBudget.resize(account, budget)])
+        if (budget !== undefined) found.push([account, SpendBudget.resize(account, budget, marks)])
+        else {
+          shelf.accounts.delete(name)
+          if (account.reached > 0) found.push([account, [0]])
+        }
       }
       for (const name of shelf.named.keys()) this.account(shelf, name)
     }
@@ -166,7 +181,7 @@ export class SpendBook {
     if (known !== undefined) return this.renewed(known)
     const budget = shelf.named.get(name) ?? shelf.each
     if (budget === undefined) return undefined
-    const made = SpendBudget.open(budget, name, this.options.span(shelf.period))
+    const made = SpendBudget.open(budget, name, this.options.span(shelf.period), this.marks)
     shelf.accounts.set(name, made)
     return made
   }

@@ -11,13 +11,22 @@ import type * as UsageCalendar from "./UsageCalendar.ts"
 import * as UsageRecord from "./UsageRecord.ts"
 
 /**
- * The shares of a budget that are told when they are reached.
+ * The shares of a budget that are told when they are reached, whatever alerts look at.
  *
  * @default 0.5, 0.8, 1
  * @since 0.1.0
  * @category models
  */
-export const marks = [0.5, 0.8, 1] as const
+export const marks: ReadonlyArray<number> = [0.5, 0.8, 1]
+
+/**
+ * The shares that are told where others are asked for too.
+ *
+ * @since 0.1.0
+ * @category getters
+ */
+export const marksWith = (others: ReadonlyArray<number>): ReadonlyArray<number> =>
+  [...new Set([...marks, ...others.filter((share) => share > 0)])].sort((a, b) => a - b)
 
 /**
  * One account: somebody's budget in the present period.
@@ -36,6 +45,8 @@ export interface Account {
   reserved: number
   /** Attempts of this process whose cost is not known. */
   unknown: number
+  /** The shares that are told, the least first. */
+  marks: ReadonlyArray<number>
   /** Marks reached, in their order. */
   reached: number
 }
@@ -49,7 +60,8 @@ export interface Account {
 export const open = (
   { limit, period, scope, unpriced }: Plan.SpendBudget,
   name: string,
-  span: UsageCalendar.Span
+  span: UsageCalendar.Span,
+  shares: ReadonlyArray<number> = marks
 ): Account => ({
   scope,
   name,
@@ -60,6 +72,7 @@ export const open = (
   spent: 0,
   reserved: 0,
   unknown: 0,
+  marks: shares,
   reached: 0
 })
 
@@ -72,9 +85,17 @@ export const open = (
  */
 export const isExhausted = ({ limit, reserved, spent }: Account): boolean => spent + reserved >= limit
 
+/**
+ * Whether it stays so until the period ends: what is only reserved may come free at any moment.
+ *
+ * @since 0.1.0
+ * @category guards
+ */
+export const isSpent = ({ limit, spent }: Account): boolean => spent >= limit
+
 /** Notes the marks that are reached now, and gives those that were not before. */
 const advance = (account: Account): ReadonlyArray<number> => {
-  const before = account.reached
+  const { marks, reached: before } = account
   while (account.reached < marks.length && account.spent >= account.limit * (marks[account.reached] ?? 1))
     account.reached += 1
   return account.reached === before ? none : marks.slice(before, account.reached)
@@ -107,21 +128,30 @@ export const correct = (account: Account, nanos: number, from: number): Readonly
 }
 
 /**
- * Changes what may be spent. Marks above what is spent now will be told when they are reached.
+ * Changes what may be spent, and which marks are told. Gives the marks that it reached; where it took back some, or what
+ * was told of has another limit now, the highest that still holds, and 0 when none does. Marks above what is spent now
+ * will be told when they are reached.
  *
  * @since 0.1.0
  * @category combinators
  */
 export const resize = (
   account: Account,
-  { limit, unpriced }: Pick<Plan.SpendBudget, "limit" | "unpriced">
+  { limit, unpriced }: Pick<Plan.SpendBudget, "limit" | "unpriced">,
+  shares: ReadonlyArray<number> = account.marks
 ): ReadonlyArray<number> => {
   account.unpriced = unpriced
   const next = UsageRecord.toNanos(limit)
-  if (next === account.limit) return none
+  const isSame = next === account.limit
+  const told = account.marks.slice(0, account.reached)
   account.limit = next
-  account.reached = marks.filter((mark, i) => i < account.reached && account.spent >= next * mark).length
-  return advance(account)
+  account.marks = shares
+  const reached = shares.filter((mark) => account.spent >= next * mark)
+  account.reached = reached.length
+  const first = reached.findIndex((mark) => !told.includes(mark))
+  if (first >= 0) return reached.slice(first)
+  const top = reached[reached.length - 1] ?? 0
+  return told.length === 0 || (isSame && top === told[told.length - 1]) ? none : [top]
 }
 
 /**

@@ -50,13 +50,15 @@ export interface Status {
  * The keeper of budgets.
  *
  * **Details** A request is refused while what was spent and what is reserved for running requests reach the limit. The
- * reservation is the request's estimated tokens at the highest prices of its target. What each process counts is
+ * reservation is the request's estimated tokens at the highest prices of its target, with 256 of output where the
+ * request states no limit. What each process counts is
  * corrected by the ledger every 30 seconds: several that share one keep a budget together, that much late.
  *
  * Where a completed attempt has a price and no usage, the estimate is charged. What has no price cannot be charged: it
  * is counted as unknown, or refused with `unpriced = "refuse"`.
  *
- * **Errors** `BudgetExhausted` with the scope, the name, the period and when it resets.
+ * **Errors** `BudgetExhausted` with the scope, the name, the period and when it resets. It has a `retryAt` only where the
+ * money is spent: what is reserved by requests that run may come free at any moment.
  *
  * @since 0.1.0
  * @category services
@@ -83,6 +85,9 @@ export class SpendGuard extends Context.Service<
 
 /** How often the ledger is asked what others spent, in milliseconds. */
 const refreshEvery = 30_000
+
+/** Output that is reserved for a request that does not limit it. */
+const assumedOutput = 256
 
 /** What a request has reserved, and where. */
 interface Hold {
@@ -205,25 +210,36 @@ class Keeper {
 /** What a request is thought to cost at most, in nano-USD. */
 const estimate = (request: LlmRequest.LlmRequest, { input, output }: SpendReach.Reach): number => {
   if (input === 0 && output === 0) return 0
-  const tokens = TokenEstimate.of(request)
+  const tokens = TokenEstimate.of(request, { output: assumedOutput })
   return UsageRecord.toNanos((tokens.input * input + tokens.output * output) / 1_000_000)
 }
 
 const refusal = (
-  { limit, name, period, scope, span }: SpendBudget.Account,
+  account: SpendBudget.Account,
   of: "spend" | "unpriced",
   target: Observation.Target
 ): LlmError.LlmError => {
+  const { limit, name, period, reserved, scope, span, spent } = account
   const whose = `the ${period}'s budget of ${scope} ${JSON.stringify(name)}`
+  const isSpent = SpendBudget.isSpent(account)
+  const full = isSpent
+    ? `${whose}, ${UsageRecord.toUsd(limit)} USD, is used up; it resets at ${iso(span.until)}`
+    : `of ${whose}, ${UsageRecord.toUsd(limit)} USD, ${UsageRecord.toUsd(spent)} USD are spent, and ${UsageRecord.toUsd(reserved)} USD are reserved for requests that run now`
   return LlmError.make({
     reason: { _tag: "BudgetExhausted", of, scope, name, period, resetsAt: span.until },
     detail:
       of === "spend"
-        ? `${whose}, ${UsageRecord.toUsd(limit)} USD, is used up; it resets at ${iso(span.until)}`
+        ? full
         : `${whose} refuses what has no price, and ${target.kind} ${JSON.stringify(target.name)} may ask an instance that has none`,
-    retryAt: of === "spend" ? span.until : undefined
+    retryAt: of === "spend" && isSpent ? span.until : undefined
   })
 }
+
+/** What alerts look at is told, too. */
+const marksOf = ({ rules }: Plan.Root["alerts"]): ReadonlyArray<number> =>
+  SpendBudget.marksWith(
+    [rules.budget_half, rules.budget_low, rules.budget_spent].map(({ threshold }) => threshold ?? 1)
+  )
 
 const make = Effect.gen(function* () {
   const ledger = yield* UsageLedger.UsageLedger
@@ -253,9 +269,10 @@ const make = Effect.gen(function* () {
     }
   })
 
-  const take = ({ usage }: Plan.Root): void => {
+  const take = ({ alerts, usage }: Plan.Root): void => {
     const isOn = settings.enabled && usage.enabled
-    for (const [account, reached] of book.take(isOn ? usage.budgets : [])) keeper.tell(account, reached)
+    for (const [account, reached] of book.take(isOn ? usage.budgets : [], marksOf(alerts)))
+      keeper.tell(account, reached)
     if (isOn && usage.budgets.length > 0) {
       registry.observers.guards.add(keeper.guard)
       registry.observers.add(keeper.observer)
@@ -269,7 +286,7 @@ const make = Effect.gen(function* () {
 
   const first = yield* plan
   // Nobody must be let in before it is known what has been spent.
-  if (settings.enabled && first.usage.enabled) book.take(first.usage.budgets)
+  if (settings.enabled && first.usage.enabled) book.take(first.usage.budgets, marksOf(first.alerts))
   yield* refresh
   take(first)
   registry.listen((change) => {

@@ -70,6 +70,7 @@ const identity = ({ credential, model, provider }: Plan.Instance) => ({
   kind: provider.kind,
   baseUrl: provider.baseUrl,
   auth: provider.auth,
+  authName: provider.authName,
   key: credential.key,
   secrets: credential.secrets,
   headers: provider.headers,

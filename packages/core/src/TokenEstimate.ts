@@ -48,8 +48,17 @@ export type Sized = Pick<LlmRequest.LlmRequest, "messages" | "tools" | "response
  */
 export const perImage = 1_000
 
+/**
+ * What a file counts that is neither an image nor a text at hand, whatever its size.
+ *
+ * @default 4_000
+ * @since 0.1.0
+ * @category models
+ */
+export const perFile = 4_000
+
 /** What cannot be counted by its characters. */
-const per = { message: 4, reply: 3, tool: 8, image: perImage, file: 4_000 }
+const per = { message: 4, reply: 3, tool: 8, image: perImage, file: perFile }
 
 /** Output when a request does not limit it: of most answers more than they use. */
 const defaultOutput = 1_024

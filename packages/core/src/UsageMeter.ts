@@ -123,8 +123,8 @@ export class UsageMeter extends Context.Service<
 const lease = 60_000
 const renewal = 20_000
 
-/** How long a store may take to answer when all ends, and how often it is tried. */
-const lastTry = { timeout: "10 seconds", times: 2 } as const
+/** How long a store may take when all ends, and how often it is tried meanwhile. */
+const lastTry = { timeout: "5 seconds", times: 2 } as const
 
 /** The longest wait between two tries of a store that fails. */
 const longestWait = 30_000
@@ -231,8 +231,8 @@ const make = Effect.fnUntraced(function* (settings: Plan.Accounting) {
     Effect.andThen(Effect.yieldNow, Effect.andThen(flushAll, writer.end)).pipe(
       // A finalizer is not, and a store that hangs must not keep a program from ending.
       Effect.interruptible,
-      Effect.timeout(lastTry.timeout),
       Effect.retry({ times: lastTry.times }),
+      Effect.timeout(lastTry.timeout),
       Effect.catch((error) =>
         Effect.logError(`usage: ${unwritten()} requests could not be written at the end and are lost: ${error.message}`)
       )

@@ -49,13 +49,46 @@ it("collects a group for its wait, tells it once, and again only when it changes
     { kind: "alerts", group: "breaker_open (openai)", severity: "warning", firing: ["a", "b"], resolved: [] }
   ])
   expect(look(minute, [a, b])).toEqual([])
-  // A new one comes with what else fires, one that has gone comes alone.
+  // What is new comes alone, and so does what has gone.
   look(2 * minute, [a, b, c])
-  expect(look(2 * minute + 10_000, [a, b, c])).toMatchObject([{ firing: ["a", "b", "c"], resolved: [] }])
+  expect(look(2 * minute + 10_000, [a, b, c])).toMatchObject([{ firing: ["c"], resolved: [] }])
   look(3 * minute, [a, c])
   expect(look(3 * minute + 10_000, [a, c])).toMatchObject([{ firing: [], resolved: ["b"] }])
   expect(look(3 * hour, [a, c])).toEqual([])
-  expect(look(3 * minute + 10_000 + 4 * hour, [a, c])).toMatchObject([{ firing: ["a", "c"], resolved: [] }])
+  // Changes in between do not put off that the whole is repeated.
+  expect(look(10_000 + 4 * hour, [a, c])).toMatchObject([{ firing: ["a", "c"], resolved: [] }])
+  expect(look(20_000 + 4 * hour, [a, c])).toEqual([])
+})
+
+it("begins with what is most severe and new, however many fire", () => {
+  const { look } = book(AlertSettings.make({ rules, groupWait: 0 }))
+  const budgets = (rule: AlertRule.Name, count: number) =>
+    Array.from({ length: count }, (_, i) =>
+      of(rule, `${rule} ${i}`, { subject: { kind: "tenant", name: `${rule} ${i}` }, provider: undefined })
+    )
+  const names = (at: number, conditions: ReadonlyArray<AlertState.Condition>) => look(at, conditions)[0]?.firing
+  const halves = budgets("budget_half", 122)
+  expect(names(0, halves)).toHaveLength(122)
+  const [one, other] = budgets("budget_spent", 2) as [AlertState.Condition, AlertState.Condition]
+  expect(names(minute, [...halves, one])).toEqual(["budget_spent 0"])
+  expect(names(4 * hour, [...halves, one, other])?.slice(0, 3)).toEqual([
+    "budget_spent 1",
+    "budget_spent 0",
+    "budget_half 0"
+  ])
+  const first = book(AlertSettings.make({ rules, groupWait: 0 }))
+  expect(first.look(0, [...halves, one])[0]?.firing.slice(0, 2)).toEqual(["budget_spent 0", "budget_half 0"])
+})
+
+it("what another alert tells as well is not repeated, and not told anew when it stands alone", () => {
+  const { look } = book(AlertSettings.make({ rules, groupWait: 0, resolveAfter: 0 }))
+  const half = of("budget_half", "t", { provider: undefined })
+  const both = [{ ...half, isInhibited: true }, of("budget_spent", "t", { provider: undefined })]
+  expect(look(0, [half])).toMatchObject([{ severity: "info", firing: ["t"] }])
+  expect(look(minute, both)).toMatchObject([{ severity: "critical", firing: ["t"] }])
+  expect(look(minute + 4 * hour, both)).toMatchObject([{ severity: "critical", firing: ["t"] }])
+  expect(look(5 * hour, [half])).toMatchObject([{ firing: [], resolved: ["t"] }])
+  expect(look(6 * hour, [])).toMatchObject([{ firing: [], resolved: ["t"] }])
 })
 
 it("keeps rules and providers apart, and budgets together", () => {

@@ -95,6 +95,18 @@ it("keeps at most 1,000 alerts; those that have resolved make room, and the rest
   expect(state.cells.size).toBe(1_000)
 })
 
+it("says since when what still fires does not hold", () => {
+  const { state } = play([
+    [0, [out]],
+    [minute, [out]],
+    [2 * minute, []],
+    [2.5 * minute, []]
+  ])
+  expect(AlertState.firing(state)).toMatchObject([{ phase: "firing", clearSince: 2 * minute }])
+  AlertState.step(state, [out], settings, 2.8 * minute)
+  expect(AlertState.firing(state)[0]?.clearSince).toBeUndefined()
+})
+
 it("tells when passing time alone changes something", () => {
   const state = AlertState.make()
   expect(AlertState.nextAt(state, settings, 0)).toBe(Number.POSITIVE_INFINITY)

@@ -314,12 +314,9 @@ it.effect("budgets by their marks, until they reset; a rejected reload, until on
       yield* later("1 second")
       yield* emit({ ...spend, share: 1, spent: 10.2, resetsAt: 7_200_000 })
       yield* later("1 second")
-      expect(book.lines()).toEqual([
-        "budget: FIRING budget_half acme",
-        "budget: FIRING budget_half acme, budget_low acme, budget_spent acme"
-      ])
+      expect(book.lines()).toEqual(["budget: FIRING budget_half acme", "budget: FIRING budget_spent acme"])
       expect(book.notifications.map(({ severity }) => severity)).toEqual(["info", "critical"])
-      expect(book.notifications[1]?.firing[2]?.text).toBe(
+      expect(book.notifications[1]?.firing[0]?.text).toBe(
         "tenant acme has spent 10.20 USD of 10.00 USD this day; it resets at 1970-01-01T02:00:00.000Z"
       )
       yield* emit({ _tag: "Reload", outcome: "rejected", errors: 2, at: 0 })
@@ -329,9 +326,48 @@ it.effect("budgets by their marks, until they reset; a rejected reload, until on
       yield* later("2 minutes")
       expect(book.lines()[3]).toBe("reload_rejected: RESOLVED reload_rejected configuration")
       yield* later("119 minutes")
-      expect(book.lines()[4]).toBe("budget: RESOLVED budget_half acme, budget_low acme, budget_spent acme")
+      expect(book.lines()[4]).toBe("budget: RESOLVED budget_half acme, budget_spent acme")
     }),
     { book }
+  )
+})
+
+it.effect("a lower mark is told beside a higher one to those who do not hear of the higher one", () => {
+  const book = bookOf()
+  const channels = [{ type: "custom", kind: "book", name: "book", severity: "info", resolved: true }] as const
+  const settings = settingsOf({
+    channels,
+    rules: { budget_half: { threshold: 0.65 }, budget_low: { channels: ["nobody"] }, budget_spent: { enabled: false } }
+  })
+  return run(
+    Effect.gen(function* () {
+      const spend = { _tag: "Spend", scope: "tenant", name: "acme", period: "day", limit: 0.002, at: 0 } as const
+      yield* emit({ ...spend, share: 0.5, spent: 0.001, resetsAt: 7_200_000 })
+      yield* later("1 second")
+      expect(book.lines()).toEqual([])
+      yield* emit({ ...spend, share: 0.8, spent: 0.00163, resetsAt: 7_200_000 })
+      yield* later("1 second")
+      expect(book.lines()).toEqual(["budget: FIRING budget_half acme"])
+      expect(book.notifications[0]?.firing[0]?.text).toContain("acme has spent 0.00163 USD of 0.002 USD this day")
+    }),
+    { book, plan: planOf(settings) }
+  )
+})
+
+it.effect("instances whose credential is refused do not make a provider down, and one does not fail together", () => {
+  const book = bookOf()
+  return run(
+    Effect.gen(function* () {
+      const down = { _tag: "ProviderHealth", provider: "openai", message: "", isDown: true, at: 0 } as const
+      yield* ask()
+      yield* emit({ ...down, instances: ["a"] })
+      yield* later("10 seconds")
+      expect(yield* firing).toEqual(["credential_rejected a"])
+      yield* emit({ ...down, instances: ["b"] })
+      yield* later("10 seconds")
+      expect(book.notifications.at(-1)?.firing[0]?.text).toBe("provider openai is down: b fails")
+    }),
+    { book, scripts: { a: () => [ScriptedLlm.fail({ _tag: "Authentication" })] } }
   )
 })
 

@@ -917,8 +917,8 @@ it.effect("changes are a stream, in the order in which they come", () => {
         Stream.runForEach(checker.changes, (change) => Effect.sync(() => seen.push(change))),
         { startImmediately: true }
       )
-      scene.failing.set("a", refused)
-      yield* tries(1)
+      scene.failing.set("a", overloaded)
+      yield* tries(3)
       yield* later("1 second")
       expect(seen).toEqual([
         {
@@ -926,8 +926,17 @@ it.effect("changes are a stream, in the order in which they come", () => {
           instance: "a",
           provider: "p",
           from: "unknown",
+          to: "degraded",
+          message: "1 failure in a row: overloaded",
+          at: 0
+        },
+        {
+          _tag: "Health",
+          instance: "a",
+          provider: "p",
+          from: "degraded",
           to: "unhealthy",
-          message: "authentication refused",
+          message: "3 failures in a row: overloaded",
           at: 0
         },
         {
@@ -935,7 +944,7 @@ it.effect("changes are a stream, in the order in which they come", () => {
           provider: "p",
           isDown: true,
           instances: ["a"],
-          message: "1 of its 1 instances fails: authentication refused",
+          message: "1 of its 1 instance fails: overloaded",
           at: 0
         }
       ])

@@ -10,6 +10,7 @@ const member = (instance: string, options: Partial<HealthProvider.Member> = {}):
   failingSince: undefined,
   cause: undefined,
   provedAt: undefined,
+  heardAt: undefined,
   ...options
 })
 const out = (instance: string, failingSince: number, cause: Reason.Reason = overloaded) =>
@@ -22,13 +23,34 @@ it("is down when its instances fail together", () => {
     judged(),
     judged(out("only", 10)),
     judged(out("only", 10, { _tag: "ModelNotFound" })),
-    judged(out("a", 10), member("b")),
+    judged(out("a", 10), member("b", { heardAt: 90 })),
     judged(out("a", 10), out("b", 20)),
     judged(out("a", 10), out("b", 20), member("idle")),
     judged(out("a", 10), out("b", 20), member("before they began", { provedAt: 19 })),
     judged(out("a", 10), out("b", 20), member("meanwhile", { provedAt: 20 })),
     judged(out("a", 10), out("b", 20, { _tag: "ModelNotFound" }))
   ]).toEqual([false, true, false, false, true, true, true, false, false])
+})
+
+it("what its own users are refused is nothing of the provider's", () => {
+  for (const tag of ["Authentication", "QuotaExhausted", "ModelNotFound"] as const)
+    expect(
+      HealthProvider.judge(HealthProvider.make(0), [out("a", 1, { _tag: tag }), out("b", 2, { _tag: tag })], 9).isDown
+    ).toBe(false)
+})
+
+it("idle instances do not keep one that fails from telling, nor one in use from speaking for it", () => {
+  const now = 1_000_000
+  const judged = (...members: ReadonlyArray<HealthProvider.Member>) =>
+    HealthProvider.judge(HealthProvider.make(0), members, now).isDown
+  const network: Reason.Reason = { _tag: "Network", kind: "refused" }
+  expect([
+    judged(out("a", now - 9), member("never")),
+    judged(out("a", now - 9), member("long ago", { heardAt: now - 300_000, provedAt: now - 300_000 })),
+    judged(out("a", now - 9), member("lately", { heardAt: now - 299_999, provedAt: now - 299_999 })),
+    judged(out("a", now - 9, network), member("lately", { heardAt: now - 20, provedAt: now - 20 })),
+    judged(out("a", now - 9, network), member("since", { heardAt: now - 5, provedAt: now - 5 }))
+  ]).toEqual([true, true, false, true, false])
 })
 
 it("says it once, with who fails and why, and once that it works again", () => {
@@ -62,7 +84,8 @@ it("properties: it changes only with a reason, and what it names fails", () => {
       const failing = members.filter(({ isFailing }) => isFailing)
       if (next.isDown)
         expect(next.instances.every((name) => failing.some(({ instance }) => instance === name))).toBe(true)
-      if (next.isDown && !state.isDown) expect(failing.length >= 2 || members.length === 1).toBe(true)
+      if (next.isDown && !state.isDown)
+        expect(failing.length >= 2 || members.every((one) => one.isFailing || one.heardAt === undefined)).toBe(true)
       if (next.isDown === state.isDown) expect(next.since).toBe(state.since)
       else expect(next.since).toBe(now)
       expect(HealthProvider.judge(next, members, now)).toEqual(next)

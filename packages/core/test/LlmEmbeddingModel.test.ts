@@ -163,6 +163,19 @@ it.effect("an embedding model joins a group", () =>
   })
 )
 
+it.effect("an embedding model that dies fails over, and its defect is not shown", () =>
+  Effect.gen(function* () {
+    const dying = yield* EmbeddingModel.make({ embedMany: () => Effect.die(new TypeError("the key sk-secret")) })
+    const first = LlmEmbeddingModel.toLlm(dying, { id: "first" })
+    const error = yield* Effect.flip(Llm.embed(first, { input: ["a"] }))
+    expect(error).toMatchObject({ reason: { _tag: "Unknown" }, detail: "the model died: TypeError" })
+    expect(`${error.message} ${JSON.stringify(error)}`).not.toContain("secret")
+    const second = LlmEmbeddingModel.toLlm(yield* embedder(), { id: "second" })
+    const group = yield* TaskGroup.make([[first], [second]], { id: "group", maxRetries: 0 })
+    expect(yield* Llm.embed(group, { input: ["a"] })).toMatchObject({ instance: "second" })
+  })
+)
+
 it.effect("what an embedding model cannot be told is listed, or refused", () =>
   Effect.gen(function* () {
     const model = yield* embedder()

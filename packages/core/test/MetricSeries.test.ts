@@ -33,12 +33,30 @@ it("a metric keeps so many series; the rest is one whose labels say other, and n
 
 it("what callers have a part in takes at most three quarters", () => {
   const series = new MetricSeries.Series(8)
-  for (let i = 0; i < 20; i++) series.count("echelon.attempts", labels(`open ${i}`), true).add(1)
+  for (let i = 0; i < 20; i++) series.count("echelon.attempts", labels(`open ${i}`), ["echelon.instance"]).add(1)
   for (let i = 0; i < 20; i++) series.count("echelon.attempts", labels(`planned ${i}`)).add(1)
   const names = [...series.all()].map(({ labels }) => labels["echelon.instance"] ?? "")
   expect(names.filter((name) => name.startsWith("open")).length).toBe(6)
-  expect(names.filter((name) => name.startsWith("planned")).length).toBe(2)
+  // That of what has no room stands beside those that the plan decides; beyond all room is another.
+  expect(names.filter((name) => name.startsWith("planned")).length).toBe(1)
+  expect(names.filter((name) => name === "other").length).toBe(2)
   expect(names.length).toBe(9)
+})
+
+it("of what has no room only what callers chose says other", () => {
+  const series = new MetricSeries.Series(8)
+  const add = (tenant: string, outcome: string) =>
+    series
+      .count("echelon.requests", { "echelon.tenant": tenant, "echelon.pool": "p", "echelon.outcome": outcome }, [
+        "echelon.tenant"
+      ])
+      .add(1)
+  for (let i = 0; i < 20; i++) add(`t${i}`, i % 2 === 0 ? "completed" : "failed")
+  const others = [...series.all()].filter(({ isOther }) => isOther)
+  expect(others.map(({ labels, series }) => [labels, (series as MetricSeries.Count).value])).toEqual([
+    [{ "echelon.tenant": "other", "echelon.pool": "p", "echelon.outcome": "completed" }, 7],
+    [{ "echelon.tenant": "other", "echelon.pool": "p", "echelon.outcome": "failed" }, 7]
+  ])
 })
 
 it("an instance named other, beyond which there is no room, is that series", () => {

@@ -153,10 +153,7 @@ it.effect("times are seconds: of the wait, of the first output, of each token, o
     const refused = yield* Effect.exit(ask(wrapper))
     expect(Exit.isFailure(refused)).toBe(true)
     const during = yield* metrics
-    expect(during["echelon.queue.depth"]).toEqual([
-      { labels: { "echelon.wrapper": "w" }, value: 1 },
-      { labels: { "echelon.wrapper": "off" }, value: 0 }
-    ])
+    expect(during["echelon.queue.depth"]).toEqual([{ labels: { "echelon.wrapper": "w" }, value: 1 }])
     expect(sum(during["echelon.queue.running"], { "echelon.wrapper": "w" })).toBe(1)
     expect(sum(during["echelon.requests.active"])).toBe(1)
     expect(sum(during["echelon.instance.in_flight"], { "echelon.instance": "a" })).toBe(1)
@@ -294,6 +291,8 @@ it.effect("what a wrapper wants unmeasured is not, and tenants are told apart on
     const none = yield* metrics
     expect(none["echelon.requests"]).toEqual([])
     expect(none["echelon.attempts"]).toEqual([])
+    for (const name of ["echelon.queue.depth", "echelon.queue.running"] as const)
+      expect(none[name].map(({ labels }) => labels["echelon.wrapper"])).toEqual(["w"])
     yield* ask({ ...pool, tenant: "t1" })
     const { swap } = yield* Interpreter.Interpreter
     yield* swap(planned({ metrics: { tenantLabel: true } }))
@@ -323,7 +322,9 @@ it.effect("100,000 tenants and models leave the series bounded, and no request u
     }
     expect(sum(found["echelon.requests"])).toBe(total)
     expect(sum(found["echelon.cost.usd"])).toBe(total / 2)
-    expect(sum(found["echelon.requests"], { "echelon.tenant": "other" })).toBe(total - 75)
+    const other = { "echelon.tenant": "other", "echelon.outcome": "completed", "echelon.target": "client" }
+    expect(sum(found["echelon.requests"], other)).toBe(total - 75)
+    expect(sum(found["echelon.attempts"], { "gen_ai.request.model": "other", "echelon.kind": "call" })).toBe(total - 75)
     expect((yield* exported).length).toBeLessThan(2_000)
     // What the plan names still has room.
     yield* ask(pool)

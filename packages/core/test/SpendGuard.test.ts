@@ -1,3 +1,4 @@
+import * as AlertSettings from "@echelon/core/AlertSettings"
 import * as Control from "@echelon/core/Control"
 import * as InstanceFactory from "@echelon/core/InstanceFactory"
 import * as Interpreter from "@echelon/core/Interpreter"
@@ -180,6 +181,12 @@ it.effect("what runs is reserved, so that many at once spend no more than one af
         const [before] = yield* status
         expect(before?.reserved).toBeGreaterThan(10)
         expect(before?.spent).toBe(0)
+        // Nothing is spent yet, so nothing is to be waited for until the day ends.
+        const error = yield* refusal()
+        expect(error.retryAt).toBeUndefined()
+        expect(error.message).toMatch(
+          /of the day's budget of tenant "acme", 10 USD, 0 USD are spent, and \d+ USD are reserved for requests that run/
+        )
         yield* TestClock.adjust("1 second")
         const exits = yield* Fiber.joinAll(all)
         const answered = exits.filter((exit) => exit._tag === "Success").length
@@ -379,6 +386,64 @@ it.effect("a reload changes limits in place, and takes budgets away and brings t
         expect((yield* refusal()).reason).toMatchObject({ period: "month" })
       }),
     { budgets: [budget({ limit: 100 })] }
+  )
+)
+
+it.effect("a budget that is raised or taken away by a reload takes back what was told", () =>
+  run(
+    (told) =>
+      Effect.gen(function* () {
+        const { swap } = yield* Interpreter.Interpreter
+        yield* ask()
+        yield* ask()
+        const after = (limit: number, name = "*") =>
+          Effect.map(swap(root({ budgets: [budget({ limit, name })] })), () => {
+            const [last] = told.slice(-1)
+            return [last?.share, last?.spent, last?.limit]
+          })
+        expect(yield* after(12)).toEqual([0.5, 8, 12])
+        expect(yield* after(100)).toEqual([0, 8, 100])
+        expect(yield* after(8)).toEqual([1, 8, 8])
+        expect(yield* after(8, "other")).toEqual([0, 8, 8])
+        yield* swap(root({ budgets: [budget({ limit: 8 })] }))
+        yield* ask()
+        yield* ask()
+        expect(told.at(-1)?.share).toBe(1)
+        yield* swap(root({ budgets: [] }))
+        expect(told.at(-1)?.share).toBe(0)
+      }),
+    { budgets: [budget()] }
+  )
+)
+
+it.effect("the thresholds of alerts are marks of budgets", () =>
+  run(
+    (told) =>
+      Effect.gen(function* () {
+        const { swap } = yield* Interpreter.Interpreter
+        const alerts = AlertSettings.make({ rules: { budget_half: { threshold: 0.65 } } })
+        yield* swap({ ...root({ budgets: [budget({ limit: 6 })] }), alerts })
+        yield* ask()
+        expect(told.map(({ share }) => share)).toEqual([0.5, 0.65])
+      }),
+    { budgets: [budget()] }
+  )
+)
+
+it.effect("a request that does not limit its output reserves a moderate answer", () =>
+  run(
+    () =>
+      Effect.gen(function* () {
+        const metadata = { wrapperName: "w", tenant: "acme" }
+        const asked = Orchestrator.generate({ prompt: "hi", metadata })
+        const fiber = yield* Effect.forkChild(asked, { startImmediately: true })
+        const [one] = yield* status
+        yield* Fiber.interrupt(fiber)
+        expect(one?.reserved).toBeGreaterThan(256)
+        expect(one?.reserved).toBeLessThan(300)
+      }),
+    { budgets: [budget({ limit: 1_000 })] },
+    { script: [ScriptedLlm.wait("1 second"), ...costs(4)] }
   )
 )
 

@@ -240,7 +240,7 @@ it.effect("a store that hangs at the end does not keep the program, and what is 
       ),
       { startImmediately: true }
     )
-    yield* TestClock.adjust("5 minutes")
+    yield* TestClock.adjust("5 seconds")
     yield* Fiber.join(fiber)
     expect(logged.at(-1)).toContain("1 requests could not be written at the end and are lost")
     expect(state.isEnded).toBe(false)

@@ -259,6 +259,7 @@ const readable = <V extends Spec.Version>(
   signal: AbortSignal | undefined
 ): ReadableStream<Spec.StreamPart<V>> => {
   const iterator = parts[Symbol.asyncIterator]()
+  const repeated = Reply.repeating()
   return new ReadableStream<Spec.StreamPart<V>>(
     {
       start: (controller) => controller.enqueue({ type: "stream-start", warnings }),
@@ -267,7 +268,7 @@ const readable = <V extends Spec.Version>(
           for (;;) {
             const { done, value } = await iterator.next()
             if (done === true) return controller.close()
-            const said = Reply.piece(value, context, value.type === "finish" ? await route() : [])
+            const said = Reply.piece(repeated(value), context, value.type === "finish" ? await route() : [])
             if (said !== undefined) return controller.enqueue(said)
           }
         } catch (error) {

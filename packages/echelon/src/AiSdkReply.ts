@@ -106,6 +106,46 @@ export const piece = <V extends Spec.Version>(
   }
 }
 
+/**
+ * Repeats at the end of each block of a streamed answer what was said of it before. The `ai` package keeps the last that
+ * it hears of a block, and not what stood at its start: an item's id, without which the item cannot be sent back.
+ *
+ * **Details** Gives a function with a state, for the parts of one answer in order.
+ *
+ * @since 0.1.0
+ * @category combinators
+ */
+export const repeating = (): ((part: Part.Part) => Part.Part) => {
+  const open = new Map<string, Array<Part.Part>>()
+  return (part) => {
+    switch (part.type) {
+      case "text-start":
+      case "reasoning-start":
+      case "text-delta":
+      case "reasoning-delta": {
+        const key = `${part.type.split("-", 1)[0]}:${part.id}`
+        if (part.type.endsWith("start")) open.delete(key)
+        if (part.metadata === undefined) return part
+        const said = open.get(key)
+        if (said === undefined) open.set(key, [part])
+        else said.push(part)
+        return part
+      }
+      case "text-end":
+      case "reasoning-end": {
+        const key = `${part.type.split("-", 1)[0]}:${part.id}`
+        const said = open.get(key)
+        if (said === undefined) return part
+        open.delete(key)
+        const [block] = LlmReply.fold([...said, part])
+        return block === undefined || block.metadata === undefined ? part : { ...part, metadata: block.metadata }
+      }
+      default:
+        return part
+    }
+  }
+}
+
 type SharedPart = Extract<
   Part.Part,
   {

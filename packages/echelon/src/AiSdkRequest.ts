@@ -222,7 +222,7 @@ const responseFormat = (format: Spec.CallOptions["responseFormat"]): LlmRequest.
   }
 }
 
-const efforts = ["minimal", "low", "medium", "high"] as const
+const efforts = ["none", "minimal", "low", "medium", "high", "xhigh"] as const
 
 const effort = (
   asked: string | undefined,
@@ -232,9 +232,9 @@ const effort = (
   const known = efforts.find((one) => one === asked)
   if (known !== undefined) return known
   const feature = `reasoning ${asked}`
-  if (asked === "xhigh" || asked === "max") {
-    warnings.push({ type: "compatibility", feature, details: 'asked for as "high"' })
-    return "high"
+  if (asked === "max") {
+    warnings.push({ type: "compatibility", feature, details: 'asked for as "xhigh"' })
+    return "xhigh"
   }
   warnings.push({ type: "unsupported", feature })
   return undefined

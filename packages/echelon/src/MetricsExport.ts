@@ -136,6 +136,7 @@ const exportTo = ({ encoding, endpoint, headers, interval, temporality }: Otlp) 
       headers: sent,
       exportInterval: Duration.millis(interval),
       temporality,
+      shutdownTimeout: "2 seconds",
       resource: yield* resource
     }).pipe(
       Effect.provideService(HttpClient.HttpClient, client),
@@ -149,7 +150,7 @@ const exportTo = ({ encoding, endpoint, headers, interval, temporality }: Otlp) 
     return true
   })
 
-const listen = ({ host, port }: NonNullable<Plan.Metrics["prometheus"]>) =>
+const listen = ({ host, port }: NonNullable<Plan.Metrics["prometheus"]>, isFirst: boolean) =>
   Effect.gen(function* () {
     const context = yield* Effect.context<Metrics.MetricsCollector>()
     const page = Effect.provideContext(prometheus, context)
@@ -159,7 +160,11 @@ const listen = ({ host, port }: NonNullable<Plan.Metrics["prometheus"]>) =>
   }).pipe(
     Effect.catch(({ cause }) =>
       Effect.as(
-        Effect.logWarning(`metrics for Prometheus cannot be served at ${host}:${port}: ${codeOf(cause)}`),
+        isFirst
+          ? Effect.logWarning(
+              `metrics for Prometheus cannot be served at ${host}:${port}: ${codeOf(cause)}; it is tried again`
+            )
+          : Effect.void,
         false
       )
     )
@@ -168,13 +173,17 @@ const listen = ({ host, port }: NonNullable<Plan.Metrics["prometheus"]>) =>
 const codeOf = (cause: unknown): string =>
   typeof cause === "object" && cause !== null && "code" in cause ? String(cause.code) : "unknown"
 
+/** How long until what could not be started is tried again, in milliseconds: doubling. */
+const pause = { least: 1_000, most: 60_000 } as const
+
 /**
  * Runs what a setting asks for, again whenever it has changed, until the scope closes. What could not be started is
- * tried again at the next change of the plan.
+ * tried again after a while, and told once; where both may run beside each other, what ran before goes on until then.
  */
 const following = <A, R>(
   settingOf: (metrics: Plan.Metrics) => A | undefined,
-  start: (setting: A) => Effect.Effect<boolean, never, R>
+  start: (setting: A, isFirst: boolean) => Effect.Effect<boolean, never, R>,
+  mayOverlap: (before: A, after: A) => boolean = () => false
 ): Effect.Effect<void, never, Interpreter.Interpreter | Scope.Scope | Exclude<R, Scope.Scope>> =>
   Effect.gen(function* () {
     const interpreter = yield* Interpreter.Interpreter
@@ -185,16 +194,32 @@ const following = <A, R>(
       running = undefined
       return scope === undefined ? Effect.void : Scope.close(scope, Exit.void)
     })
+    let wanted: A | undefined
+    let wait: number | undefined
     const look = Effect.gen(function* () {
       const { metrics } = yield* interpreter.plan
       const setting = metrics.enabled ? settingOf(metrics) : undefined
+      const isFirst = !Equal.equals(setting, wanted)
+      wanted = setting
+      if (isFirst) wait = undefined
       if (Equal.equals(setting, running?.setting)) return
-      yield* stop
+      if (running === undefined || setting === undefined || !mayOverlap(running.setting, setting)) yield* stop
       if (setting === undefined) return
       const scope = yield* Scope.make()
+      const isStarted = yield* Effect.onExit(Scope.provide(start(setting, isFirst), scope), (exit) =>
+        exit._tag === "Success" && exit.value ? Effect.void : Scope.close(scope, Exit.void)
+      )
+      if (!isStarted) {
+        wait = wait === undefined ? pause.least : Math.min(wait * 2, pause.most)
+        return
+      }
+      yield* stop
       running = { setting, scope }
-      if (!(yield* Scope.provide(start(setting), scope))) yield* stop
+      wait = undefined
     })
+    const changed = Effect.suspend(() =>
+      wait === undefined ? Queue.take(changes) : Effect.raceFirst(Queue.take(changes), Effect.sleep(wait))
+    )
     yield* Effect.addFinalizer(() =>
       Effect.suspend(() => (running === undefined ? Effect.void : Effect.andThen(interpreter.shutdown, stop)))
     )
@@ -207,15 +232,16 @@ const following = <A, R>(
       (unlisten) => Effect.sync(unlisten)
     )
     yield* look
-    yield* Effect.forkScoped(Effect.forever(Effect.andThen(Queue.take(changes), look)))
+    yield* Effect.forkScoped(Effect.forever(Effect.andThen(changed, look)))
   })
 
 /**
  * Exports as `[metrics]` says, and follows its change: `[metrics.otlp]` to a collector, `[metrics.prometheus]` on a
  * port.
  *
- * **Details** A collector that does not answer, and a port that is taken, are logged; the program goes on. When the
- * Layer closes, what runs may end within `shutdown_grace`, and all is exported once more.
+ * **Details** A collector that does not answer, and a port that is taken, are logged; the program goes on. A port is
+ * tried again after a second, then less and less often up to every minute, and the one before it answers until then. When
+ * the Layer closes, what runs may end within `shutdown_grace`, and all is exported once more.
  *
  * **Ordering** It stands on the interpreter and closes before it, so it begins the end of that itself: what ends then
  * is exported too.
@@ -226,6 +252,10 @@ const following = <A, R>(
 export const layer: Layer.Layer<never, never, Interpreter.Interpreter | Metrics.MetricsCollector> = Layer.effectDiscard(
   Effect.andThen(
     following(({ otlp }) => otlp, exportTo),
-    following(({ prometheus }) => prometheus, listen)
+    following(
+      ({ prometheus }) => prometheus,
+      listen,
+      (before, after) => before.port !== after.port
+    )
   )
 )

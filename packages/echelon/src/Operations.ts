@@ -57,9 +57,22 @@ const ending = Layer.effectDiscard(
   Effect.flatMap(Interpreter.Interpreter, ({ shutdown }) => Effect.addFinalizer(() => shutdown))
 )
 
+/** Spans that were lost are counted beside what else was. */
+const counting = Layer.effectDiscard(
+  Effect.gen(function* () {
+    const { add } = yield* Metrics.MetricsCollector
+    const { onLost } = yield* TracingExport.TracingExport
+    yield* Effect.acquireRelease(
+      Effect.sync(() => onLost((spans) => add("echelon.telemetry.lost", { "echelon.kind": "span" }, spans))),
+      (forget) => Effect.sync(forget)
+    )
+  })
+)
+
 /** All that listens to requests and to changes. */
 const watching = Layer.mergeAll(
   Alerting.AlertingService.layer.pipe(Layer.provide(AlertChannels.layer)),
+  counting,
   MetricsExport.layer,
   RequestLog.RequestLog.layerObserving,
   RouteFile.RouteFile.layerObserving,

@@ -49,7 +49,7 @@ export interface Stats {
  *
  * **Details** Spans wait in a queue until a batch is full or the interval over. Of those that come while the queue is
  * full, and of a batch that the collector has refused three times, the loss is counted and logged. Closing the Layer
- * sends what is left, for at most five seconds.
+ * sends what is left, for at most three seconds.
  *
  * **Ordering** Must be provided to the Layer of the `Interpreter`, so that it closes after that, and to
  * `Tracing.layer`: it says where spans go.
@@ -113,7 +113,7 @@ const batchOf = (queue: ReadonlyArray<TracingSpan.Span>): number => {
 }
 
 /** How long a collector may take, how long all may take at the end, and how often a loss is logged. */
-const patience = { post: "10 seconds", close: "5 seconds", log: 60_000 } as const
+const patience = { post: "10 seconds", close: "3 seconds", log: 60_000 } as const
 
 /** What the protocol says is to be tried again. */
 const transient: ReadonlySet<number> = new Set([429, 502, 503, 504])

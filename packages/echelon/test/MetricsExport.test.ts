@@ -366,13 +366,16 @@ it.live("Prometheus is answered at the port that the plan names, until it names 
       yield* Effect.callback<void>((resume) => void taken.listen(second, "127.0.0.1", () => resume(Effect.void)))
       yield* swap(planned(at(second)))
       yield* Effect.repeat(Effect.sleep(5), { while: () => !lines.some((line) => line.includes("EADDRINUSE")) })
-      expect(Exit.isFailure(yield* Effect.exit(get(first)))).toBe(true)
+      // The one before goes on until the port is free, without another word or reload.
+      expect((yield* get(first)).status).toBe(200)
+      yield* swap(planned(at(second), 6_000))
       yield* Effect.callback<void>((resume) => void taken.close(() => resume(Effect.void)))
-      yield* swap(planned(at(second)))
       yield* Effect.repeat(Effect.sleep(5), {
         while: () => !lines.some((line) => line.includes(`http://127.0.0.1:${second}/metrics`))
       })
       expect((yield* get(second)).status).toBe(200)
+      expect(Exit.isFailure(yield* Effect.exit(get(first)))).toBe(true)
+      expect(lines.filter((line) => line.startsWith("timestamp") && line.includes("EADDRINUSE")).length).toBe(1)
     }).pipe(Effect.provide(exporting(planned(at(first)))))
     expect(Exit.isFailure(yield* Effect.exit(get(second)))).toBe(true)
   }).pipe(Effect.provide(logged(lines)))

@@ -395,7 +395,7 @@ it.effect("spans go when the interval is over, or a batch is full", () =>
 )
 
 it.effect(
-  "a collector that stalls fills a queue that is bounded, and holds the end up for five seconds at most",
+  "a collector that stalls fills a queue that is bounded, and holds the end up for three seconds at most",
   () => {
     const { layer, lines } = logged()
     return Effect.gen(function* () {
@@ -418,7 +418,7 @@ it.effect(
       const { lost, queued } = yield* stats
       expect([queued, lost]).toEqual([16_000 - 256, 20_256 - 16_000])
       const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void), { startImmediately: true })
-      yield* TestClock.adjust("5 seconds")
+      yield* TestClock.adjust("3 seconds")
       yield* Fiber.join(closing)
       expect(yield* stats).toEqual({ queued: 0, exported: 0, lost: 20_256 })
       expect(lines.at(-1)).toBe("Warn 20256 spans were lost in all")

@@ -136,6 +136,17 @@ const sumsBy = (by: ReadonlyArray<UsageRecord.Grouping>): string => {
   return `SELECT ${columns.join(", ")} FROM echelon_usage WHERE day >= ? AND day <= ?${groups} HAVING COUNT(*) > 0`
 }
 
+/**
+ * What makes the tables that are not there.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const schema = (driver: Driver): ReadonlyArray<Step> => [
+  ...driver.lock,
+  ...tables(driver).map((sql) => ({ sql, params: [] }))
+]
+
 const countersOf = (row: Row): UsageRecord.Counters => {
   const found = UsageRecord.zero()
   for (const counter of UsageRecord.counters) found[counter] = Number(row[columnOf(counter)])
@@ -155,7 +166,7 @@ export const make = Effect.fnUntraced(function* (driver: Driver, options: { read
   const run = (operation: UsageLedger.UsageLedgerError["operation"], sql: string, params: ReadonlyArray<string> = []) =>
     Effect.map(transaction(operation, [{ sql, params }]), ([rows = []]) => rows)
   if (!options.isReadOnly)
-    yield* transaction("open", [...driver.lock, ...tables(driver).map((sql) => ({ sql, params: [] }))])
+    yield* transaction("open", schema(driver))
   const [meta] = yield* run("open", "SELECT value FROM echelon_usage_meta WHERE name = 'version'")
   if (Number(meta?.["value"]) !== version)
     return yield* new UsageLedger.UsageLedgerError({

@@ -26,6 +26,9 @@ export interface Options {
 
 type Settle = (answer: SqliteProtocol.Answer) => void
 
+/** How long the database may take to close. */
+const patience = "1 second"
+
 /** The thread, started anew when it has ended. */
 class Thread {
   private readonly options: SqliteProtocol.Options
@@ -49,13 +52,17 @@ class Thread {
   }
 
   /** Closes the database, so that nothing but its file is left. */
-  readonly close: Effect.Effect<void> = Effect.callback((resume) => {
+  readonly close: Effect.Effect<void> = Effect.callback<void>((resume) => {
     const { worker } = this
     if (worker === undefined) return resume(Effect.void)
     worker.once("exit", () => resume(Effect.void))
     worker.ref()
     worker.postMessage({ id: "close" } satisfies SqliteProtocol.Close)
-  })
+  }).pipe(
+    Effect.timeoutOption(patience),
+    // One that waits for another process ends when it has; what it had not committed is not there.
+    Effect.flatMap(({ _tag }) => (_tag === "Some" ? Effect.void : Effect.sync(() => void this.worker?.terminate())))
+  )
 
   private start(): Worker {
     if (this.worker !== undefined) return this.worker
@@ -84,23 +91,45 @@ class Thread {
   }
 }
 
+/** What was asked for came to nothing, since the file is another. */
+const gone = Symbol("gone")
+
+const asked = (
+  thread: Thread,
+  operation: UsageLedger.UsageLedgerError["operation"],
+  steps: ReadonlyArray<SqlLedger.Step>
+): Effect.Effect<SqliteProtocol.Answer["rows"] | typeof gone, UsageLedger.UsageLedgerError> =>
+  Effect.callback((resume) => {
+    const forget = thread.ask(steps, ({ isGone, problem, rows }) =>
+      resume(
+        isGone === true
+          ? Effect.succeed(gone)
+          : problem === undefined
+            ? Effect.succeed(rows)
+            : Effect.fail(new UsageLedger.UsageLedgerError({ store: "sqlite", operation, detail: problem }))
+      )
+    )
+    return Effect.sync(forget)
+  })
+
 const driver = (thread: Thread): SqlLedger.Driver => ({
   store: "sqlite",
   element: (place) => `json_extract(j.value, '$[${place}]')`,
   elements: "json_each(?) AS j",
   tableOptions: " WITHOUT ROWID",
   lock: [],
-  transaction: (operation, steps) =>
-    Effect.callback((resume) => {
-      const forget = thread.ask(steps, ({ problem, rows }) =>
-        resume(
-          problem === undefined
-            ? Effect.succeed(rows)
-            : Effect.fail(new UsageLedger.UsageLedgerError({ store: "sqlite", operation, detail: problem }))
-        )
-      )
-      return Effect.sync(forget)
-    })
+  transaction: Effect.fnUntraced(function* (operation, steps) {
+    const first = yield* asked(thread, operation, steps)
+    if (first !== gone) return first
+    yield* Effect.logError(
+      "usage: the file of the sqlite store was deleted or replaced while it was written; what it held is not counted any more, and its place is written from here on"
+    )
+    yield* asked(thread, operation, SqlLedger.schema(driver(thread)))
+    const again = yield* asked(thread, operation, steps)
+    if (again !== gone) return again
+    const detail = "its file was deleted or replaced"
+    return yield* new UsageLedger.UsageLedgerError({ store: "sqlite", operation, detail })
+  })
 })
 
 /**
@@ -108,7 +137,8 @@ const driver = (thread: Thread): SqlLedger.Driver => ({
  *
  * **Details** SQLite runs in a thread of its own, in WAL mode with full synchronisation: what was committed outlives the
  * process and the machine. Several processes may use one file on one machine; one that writes waits for another up to
- * 5 seconds.
+ * 5 seconds. When the file was deleted or replaced meanwhile, that is logged at the next batch and a new one is made:
+ * what the old one held is not in it.
  *
  * @since 0.1.0
  * @category layers
@@ -122,7 +152,8 @@ export const layer = ({
     Effect.gen(function* () {
       const thread = yield* Effect.acquireRelease(
         Effect.sync(() => new Thread({ path, isReadOnly })),
-        ({ close }) => close
+        // A finalizer is not interruptible, and so no timeout would end it.
+        ({ close }) => Effect.interruptible(close)
       )
       return yield* SqlLedger.make(driver(thread), { isReadOnly })
     })

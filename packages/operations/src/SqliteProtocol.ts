@@ -47,4 +47,6 @@ export interface Answer {
   readonly id: number
   readonly rows: ReadonlyArray<ReadonlyArray<SqlLedger.Row>>
   readonly problem: string | undefined
+  /** Whether nothing ran, since the file that was opened is not at its place any more. */
+  readonly isGone?: boolean | undefined
 }

@@ -5,6 +5,7 @@
  *
  * @since 0.1.0
  */
+import { type BigIntStats, statSync } from "node:fs"
 import type { DatabaseSync } from "node:sqlite"
 import { parentPort, workerData } from "node:worker_threads"
 import type * as SqliteProtocol from "./SqliteProtocol.ts"
@@ -27,6 +28,17 @@ process.emitWarning = emitWarning
 const { isReadOnly, path } = workerData as SqliteProtocol.Options
 
 let opened: DatabaseSync | undefined
+/** The file that was opened, wherever it is by now. */
+let file: BigIntStats | undefined
+
+const look = (): BigIntStats | undefined => statSync(path, { bigint: true, throwIfNoEntry: false })
+
+/** What is written to a file that was deleted or put away is found by nobody. */
+const isGone = (): boolean => {
+  if (opened === undefined || isReadOnly || file === undefined) return false
+  const now = look()
+  return now?.ino !== file.ino || now.dev !== file.dev
+}
 
 const open = (): DatabaseSync => {
   if (opened !== undefined) return opened
@@ -39,6 +51,7 @@ const open = (): DatabaseSync => {
     throw error
   }
   opened = database
+  file = look()
   return database
 }
 
@@ -63,6 +76,11 @@ const run = ({ steps }: SqliteProtocol.Ask): SqliteProtocol.Answer["rows"] => {
 
 const answer = (ask: SqliteProtocol.Ask): SqliteProtocol.Answer => {
   try {
+    if (isGone()) {
+      opened?.close()
+      opened = undefined
+      return { id: ask.id, rows: [], problem: "its file was deleted or replaced", isGone: true }
+    }
     return { id: ask.id, rows: run(ask), problem: undefined }
   } catch (error) {
     return { id: ask.id, rows: [], problem: error instanceof Error ? error.message : String(error) }

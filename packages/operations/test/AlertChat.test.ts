@@ -29,7 +29,7 @@ it.effect("Slack is told in its form, and nobody is called by a name", () =>
         text: ':rotating_light: *[echelon] critical breaker_open (openai): 1 firing*\n• FIRING critical breaker_open: a &lt;!channel&gt; &lt;at user_id="all"&gt;all&lt;/at&gt; &amp; co is out (since 1970-01-01T00:00:01.000Z)'
       },
       {
-        text: ":white_check_mark: *[echelon] warning breaker_open (openai): 1 resolved*\n• RESOLVED breaker_open: a is out in chat (Overloaded) (fired for 1 min)"
+        text: ":white_check_mark: *[echelon] warning breaker_open (openai): 1 resolved*\n• RESOLVED breaker_open: was: a is out in chat (Overloaded) (fired for 1 min)"
       }
     ])
   }).pipe(Effect.scoped, http)

@@ -1,11 +1,11 @@
 import { spawnSync } from "node:child_process"
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import * as UsageLedger from "@echelon/core/UsageLedger"
 import * as SqliteLedger from "@echelon/operations/SqliteLedger"
 import { afterAll, expect, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, Logger } from "effect"
 import { survivesKills } from "./support/killed.ts"
 import { durableContract, ledgerContract } from "./support/ledgerContract.ts"
 import { row } from "./support/ledgerRows.ts"
@@ -66,6 +66,34 @@ it.effect("one that only reads neither makes a file nor writes to it", () =>
     expect(readFileSync(path).equals(before)).toBe(true)
   })
 )
+
+it.effect("a file that is deleted or put away while it is written is told, and written anew at its place", () => {
+  const path = file()
+  const logged: Array<string> = []
+  return within({ path }, (ledger) =>
+    Effect.scoped(
+      Effect.gen(function* () {
+        const writer = yield* ledger.writer(60_000)
+        const write = (seq: number) => writer.write({ seq, rows: [row()] })
+        const requests = Effect.map(
+          within({ path, isReadOnly: true }, (other) => other.read({ by: [] })),
+          ([sum]) => sum?.counters.requests
+        )
+        yield* write(1)
+        rmSync(path)
+        yield* write(2)
+        expect(logged.length).toBe(1)
+        expect(logged[0]).toContain("was deleted or replaced")
+        expect(yield* requests).toBe(1)
+        renameSync(path, `${path}.old`)
+        yield* write(3)
+        yield* write(4)
+        expect(logged.length).toBe(2)
+        expect(yield* requests).toBe(2)
+      })
+    )
+  ).pipe(Effect.provide(Logger.layer([Logger.make(({ message }) => void logged.push(String(message)))])))
+})
 
 it.effect("what is no database, or of a later version, is told and left alone", () =>
   Effect.gen(function* () {

@@ -58,9 +58,11 @@ export const lift = (body: unknown, options?: Lift.Options): Lift.Lifted => {
   const responseFormat = liftOutput(draft, body)
   if (tokens !== undefined) Lift.budget(draft, tokens)
   Object.assign(draft.rest, Json.rest(body, bodyKeys))
-  // Beside an effort it says nothing more.
-  if (draft.settings["reasoningEffort"] !== undefined && AnthropicThinking.isPlain(thinking))
-    delete draft.rest["thinking"]
+  // Beside an effort it says nothing more, and without one it is an effort of its own.
+  const isPlain = draft.settings["reasoningEffort"] !== undefined && AnthropicThinking.isPlain(thinking)
+  const isOff = draft.settings["reasoningEffort"] === undefined && AnthropicThinking.isOff(thinking)
+  if (isOff) Lift.effort(draft, "none")
+  if (isPlain || isOff) delete draft.rest["thinking"]
   return Lift.end(draft, body, {
     model: Lift.string(draft, body, "model", ""),
     stream: Lift.boolean(draft, body, "stream", "") === true,

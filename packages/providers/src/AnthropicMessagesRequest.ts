@@ -11,6 +11,7 @@ import * as Lowering from "./Lowering.ts"
 import * as Media from "./Media.ts"
 import * as ParameterMapper from "./ParameterMapper.ts"
 import type * as Protocol from "./Protocol.ts"
+import * as StructuredSchema from "./StructuredSchema.ts"
 
 // ---------------------------------------------------------------------------------------------------------------
 // Wire types
@@ -87,20 +88,13 @@ export const lower = (request: LlmRequest.LlmRequest, options: Protocol.Options,
   const [only] = system
   if (only !== undefined) body["system"] = system.length === 1 && Object.keys(only).length === 2 ? only["text"] : system
   if (request.tools.length > 0) {
-    body["tools"] = request.tools.map((tool) => ({
-      name: tool.name,
-      ...(tool.description === undefined ? {} : { description: tool.description }),
-      input_schema: tool.parameters,
-      ...(tool.strict === true ? { strict: true } : {})
-    }))
+    body["tools"] = request.tools.map((tool) => lowerTool(tool, dropped))
     const choice = lowerToolChoice(request.toolChoice, request.settings.parallelToolCalls)
     if (choice !== undefined) body["tool_choice"] = choice
   }
-  if (request.responseFormat.type === "json")
-    body["output_config"] = {
-      ...(Json.isObject(body["output_config"]) ? body["output_config"] : {}),
-      format: { type: "json_schema", schema: request.responseFormat.schema }
-    }
+  const format = lowerFormat(request.responseFormat, dropped)
+  if (format !== undefined)
+    body["output_config"] = { ...(Json.isObject(body["output_config"]) ? body["output_config"] : {}), format }
   if (request.stream) body["stream"] = true
   return Lowering.withProviderOptions(body, request, kind, dropped)
 }
@@ -157,6 +151,27 @@ const settings = (
   }
   const target = { model, maxOutputTokens, stated, isThinking }
   return ParameterMapper.map(limited, ParameterMapper.anthropicMessages, target, dropped)
+}
+
+const lowerTool = (tool: LlmRequest.Tool, dropped: Dropped): Body => {
+  const { parameters, strict } = StructuredSchema.tool(tool, StructuredSchema.anthropic, dropped)
+  return {
+    name: tool.name,
+    ...(tool.description === undefined ? {} : { description: tool.description }),
+    input_schema: parameters,
+    ...(strict ? { strict } : {})
+  }
+}
+
+/** Held to a schema that names nothing, an answer could only be empty: of such a schema nothing is said. */
+const lowerFormat = (format: LlmRequest.ResponseFormat, dropped: Dropped): Body | undefined => {
+  if (format.type === "text") return undefined
+  if (StructuredSchema.isOpen(format.schema)) {
+    dropped("responseFormat")
+    return undefined
+  }
+  const { anthropic, close } = StructuredSchema
+  return { type: "json_schema", schema: close(format.schema, anthropic, "responseFormat.schema", dropped) }
 }
 
 const lowerToolChoice = (choice: LlmRequest.ToolChoice | undefined, parallel: boolean | undefined): unknown => {

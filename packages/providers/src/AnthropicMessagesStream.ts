@@ -25,6 +25,7 @@ const eventKeys = new Set(["type", "delta", "usage"])
 const toolKeys = new Set(["type", "id", "name", "input"])
 const textKeys = new Set(["type", "text", "citations"])
 const thinkingKeys = new Set(["type", "thinking", "signature"])
+const redactedKeys = new Set(["type", "data"])
 
 const finishReasons: Readonly<Record<string, Part.FinishReason>> = {
   end_turn: "stop",
@@ -194,7 +195,7 @@ const startBlock = (draft: Draft, index: number, start: Json.JsonObject): void =
       return
     }
     case "redacted_thinking":
-      draft.parts.push({ type: "reasoning-start", id })
+      draft.parts.push({ type: "reasoning-start", id, ...extraOf(draft, start, redactedKeys) })
       return
     case "tool_use":
       draft.parts.push({ type: "tool-params-start", id: idOf(start, index), name: Json.string(start, "name") ?? "" })
@@ -212,7 +213,7 @@ const implied: Readonly<Record<string, Json.JsonObject>> = {
 
 const takeDelta = (draft: Draft, index: number, delta: Json.JsonObject): void => {
   const type = Json.string(delta, "type") ?? ""
-  const start = implied[type]
+  const start = Object.hasOwn(implied, type) ? implied[type] : undefined
   if (!draft.blocks.has(index) && start !== undefined) startBlock(draft, index, start)
   const block = draft.blocks.get(index)
   if (block === undefined) {
@@ -299,7 +300,7 @@ const endMessage = (draft: Draft, delta: Json.JsonObject, event: Json.JsonObject
 
 const finish = (draft: Draft, stated: string): void => {
   draft.done = true
-  const reason = finishReasons[stated] ?? "other"
+  const reason = Object.hasOwn(finishReasons, stated) ? (finishReasons[stated] ?? "other") : "other"
   // A block that nobody stopped ends with the message.
   for (const index of [...draft.blocks.keys()]) stopBlock(draft, index)
   const cut = reason === "length" || reason === "content-filter"

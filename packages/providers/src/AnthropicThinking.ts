@@ -25,7 +25,14 @@ type Effort = NonNullable<LlmRequest.Settings["reasoningEffort"]>
 export const minBudget = 1_024
 
 // Those that Gemini is told; `minimal` is said as `low`.
-const budgets: Readonly<Record<Effort, number>> = { minimal: minBudget, low: minBudget, medium: 8_192, high: 24_576 }
+const budgets: Readonly<Record<Effort, number>> = {
+  none: minBudget,
+  minimal: minBudget,
+  low: minBudget,
+  medium: 8_192,
+  high: 24_576,
+  xhigh: 24_576
+}
 
 /** What an answer may take where nobody states a limit. */
 const answerTokens = 4_096
@@ -84,6 +91,7 @@ export const nothing: Told = { fields: {}, isThinking: false, limit: undefined }
  *
  * **Details** A stated limit of output stays: the budget is lowered to leave 1024 tokens for the answer, and where not
  * even that is left, nothing is said. A newer model that cannot think as the request stands is told the effort alone.
+ * Not to think is said to models that would by themselves.
  *
  * @since 0.1.0
  * @category lowering
@@ -91,7 +99,13 @@ export const nothing: Told = { fields: {}, isThinking: false, limit: undefined }
 export const tell = (asked: Asked, dropped: Dropped): Told => {
   const { isForced, model, settings, stand } = asked
   if (settings.reasoningEffort === undefined) return nothing
-  const { thinksBy } = ModelTraits.of(model)
+  const { efforts, thinks, thinksBy } = ModelTraits.of(model)
+  if (settings.reasoningEffort === "none") {
+    // Who does not think, or only when told to, is told nothing.
+    if (thinks === "no" || (thinksBy !== undefined && thinks !== "yes")) return nothing
+    if (thinksBy !== undefined && efforts?.includes("none") === true)
+      return { fields: { thinking: { type: "disabled" } }, isThinking: false, limit: undefined }
+  }
   const wanted = budgets[settings.reasoningEffort]
   const stated = settings.maxOutputTokens ?? asked.maxOutputTokens ?? wanted + answerTokens
   const limit = Math.min(stated, asked.maxOutputTokens ?? stated)
@@ -156,6 +170,15 @@ export const isStated = (fields: Body): boolean =>
  */
 export const isPlain = (thinking: unknown): boolean =>
   Json.isObject(thinking) && thinking["type"] === "adaptive" && Object.keys(thinking).length === 1
+
+/**
+ * Whether `thinking` says no more than that the model does not think.
+ *
+ * @since 0.1.0
+ * @category guards
+ */
+export const isOff = (thinking: unknown): boolean =>
+  Json.isObject(thinking) && thinking["type"] === "disabled" && Object.keys(thinking).length === 1
 
 /**
  * What is listed when a body's own words were taken out.

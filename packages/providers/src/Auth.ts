@@ -1,7 +1,8 @@
 /**
  * How a credential is shown to a provider.
  *
- * A key has a place in the request and is put there when the endpoint is built. The other kinds are computed for
+ * A key has a place in the request, that of its kind or the one that a file states, and is put there when the endpoint is
+ * built. The other kinds are computed for
  * each request, by a `Prover`: a signature over the request, or a token that is renewed before it ends.
  *
  * @since 0.1.0
@@ -126,7 +127,11 @@ export interface Offer {
  * @since 0.1.0
  * @category combinators
  */
-export const choose = (offer: Offer, provider: Pick<Plan.Provider, "auth">, credential: Plan.Credential): Auth => {
+export const choose = (
+  offer: Offer,
+  provider: Pick<Plan.Provider, "auth" | "authName">,
+  credential: Plan.Credential
+): Auth => {
   const { auth, keyAuth = bearer } = offer
   const isKeyAlone =
     credential.key !== undefined && Object.values(credential.secrets ?? {}).every((one) => one === undefined)
@@ -135,6 +140,14 @@ export const choose = (offer: Offer, provider: Pick<Plan.Provider, "auth">, cred
       return auth
     case "key":
       return isStatic(auth) ? auth : keyAuth
+    case "bearer":
+      return bearer
+    case "header":
+      return header((provider.authName ?? "").toLowerCase())
+    case "query":
+      return query(provider.authName ?? "")
+    case "none":
+      return none
     case "sigv4":
       return auth._tag === "SigV4" ? auth : sigV4("bedrock")
     case "google":
@@ -152,14 +165,20 @@ export const choose = (offer: Offer, provider: Pick<Plan.Provider, "auth">, cred
  */
 export const kindOf = (auth: Auth): Plan.AuthKind => {
   switch (auth._tag) {
+    case "Bearer":
+      return "bearer"
+    case "Header":
+      return "header"
+    case "Query":
+      return "query"
+    case "None":
+      return "none"
     case "SigV4":
       return "sigv4"
     case "Google":
       return "google"
     case "Token":
       return "token"
-    default:
-      return "key"
   }
 }
 

@@ -135,11 +135,17 @@ const liftAdditional = (draft: Lift.Draft, body: Json.JsonObject): LlmRequest.To
   if (Object.keys(output).length > 0) kept["output_config"] = output
   const tokens = Json.isObject(thinking) ? Json.count(thinking, "budget_tokens") : undefined
   if (tokens !== undefined) Lift.budget(draft, tokens)
-  // Beside an effort it says nothing more.
-  if (thinking !== undefined && !(isKnown && AnthropicThinking.isPlain(thinking))) kept["thinking"] = thinking
+  // Beside an effort it says nothing more, and without one it is an effort of its own.
+  const isOff = effort === undefined && AnthropicThinking.isOff(thinking)
+  if (isOff) Lift.effort(draft, "none")
+  if (thinking !== undefined && !isOff && !(isKnown && AnthropicThinking.isPlain(thinking))) kept["thinking"] = thinking
   const { disable_parallel_tool_use: single, name, type, ...unknown } = Json.isObject(tool_choice) ? tool_choice : {}
   const choice =
-    type === "tool" && typeof name === "string" ? { tool: name } : typeof type === "string" ? choices[type] : undefined
+    type === "tool" && typeof name === "string"
+      ? { tool: name }
+      : typeof type === "string" && Object.hasOwn(choices, type)
+        ? choices[type]
+        : undefined
   if (choice === undefined || Object.keys(unknown).length > 0) {
     if (tool_choice !== undefined) kept["tool_choice"] = tool_choice
   } else if (typeof single === "boolean") draft.settings["parallelToolCalls"] = !single

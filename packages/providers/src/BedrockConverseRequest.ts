@@ -10,6 +10,7 @@ import * as Json from "./Json.ts"
 import * as Lowering from "./Lowering.ts"
 import * as ParameterMapper from "./ParameterMapper.ts"
 import type * as Protocol from "./Protocol.ts"
+import * as StructuredSchema from "./StructuredSchema.ts"
 
 // ---------------------------------------------------------------------------------------------------------------
 // Wire types
@@ -76,7 +77,8 @@ export const lower = (request: LlmRequest.LlmRequest, options: Protocol.Options,
   if (tools.config !== undefined) body["toolConfig"] = tools.config
   const additional = { ...lowerTopK(topK, model), ...tools.additional, ...told.fields }
   if (Object.keys(additional).length > 0) body["additionalModelRequestFields"] = additional
-  if (request.responseFormat.type === "json") body["outputConfig"] = { textFormat: lowerFormat(request.responseFormat) }
+  const format = lowerFormat(request.responseFormat, dropped)
+  if (format !== undefined) body["outputConfig"] = { textFormat: format }
   return Lowering.withProviderOptions(body, request, kind, dropped)
 }
 
@@ -148,8 +150,8 @@ const lowerTools = (request: LlmRequest.LlmRequest, model: string, dropped: Drop
   if (none) dropped("toolChoice (none, where messages hold tool calls)")
   const specs =
     tools.length > 0
-      ? tools.map(lowerTool)
-      : mentioned.map((name) => lowerTool({ name, parameters: { type: "object", properties: {} } }))
+      ? tools.map((tool) => lowerTool(tool, dropped))
+      : mentioned.map((name) => lowerTool({ name, parameters: {} }, dropped))
   const oneAtATime = settings.parallelToolCalls === false && !none
   if (oneAtATime && isAnthropic(model))
     // The two ways to choose exclude each other.
@@ -159,14 +161,17 @@ const lowerTools = (request: LlmRequest.LlmRequest, model: string, dropped: Drop
   return { config: choice === undefined ? { tools: specs } : { tools: specs, toolChoice: choice }, additional: {} }
 }
 
-const lowerTool = (tool: LlmRequest.Tool): Body => ({
-  toolSpec: {
-    name: tool.name,
-    ...(tool.description === undefined || tool.description === "" ? {} : { description: tool.description }),
-    inputSchema: { json: tool.parameters },
-    ...(tool.strict === true ? { strict: true } : {})
+const lowerTool = (tool: LlmRequest.Tool, dropped: Dropped): Body => {
+  const { parameters: json, strict } = StructuredSchema.tool(tool, StructuredSchema.anthropic, dropped)
+  return {
+    toolSpec: {
+      name: tool.name,
+      ...(tool.description === undefined || tool.description === "" ? {} : { description: tool.description }),
+      inputSchema: { json },
+      ...(strict ? { strict } : {})
+    }
   }
-})
+}
 
 const lowerChoice = (choice: LlmRequest.ToolChoice | undefined): Body | undefined => {
   if (choice === undefined) return undefined
@@ -180,8 +185,17 @@ const anthropicChoice = (choice: LlmRequest.ToolChoice | undefined): Body => {
   return typeof choice === "object" ? { type: "tool", name: choice.tool, ...one } : { type: "auto", ...one }
 }
 
-/** The schema goes as a text that holds it. */
-const lowerFormat = (format: Extract<LlmRequest.ResponseFormat, { readonly type: "json" }>): Body => ({
-  type: "json_schema",
-  structure: { jsonSchema: { name: format.name, schema: JSON.stringify(format.schema) } }
-})
+/**
+ * The schema goes as a text that holds it. Held to one that names nothing, an answer could only be empty: of such a
+ * schema nothing is said.
+ */
+const lowerFormat = (format: LlmRequest.ResponseFormat, dropped: Dropped): Body | undefined => {
+  if (format.type === "text") return undefined
+  if (StructuredSchema.isOpen(format.schema)) {
+    dropped("responseFormat")
+    return undefined
+  }
+  const { anthropic, close } = StructuredSchema
+  const schema = JSON.stringify(close(format.schema, anthropic, "responseFormat.schema", dropped))
+  return { type: "json_schema", structure: { jsonSchema: { name: format.name, schema } } }
+}

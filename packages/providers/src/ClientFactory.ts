@@ -378,7 +378,9 @@ const placeOf = (
 const probeOf = ({ model, provider }: Plan.Instance): "models" | "ping" | "none" => {
   const row = ProviderTable.find(provider.kind)
   const how = provider.healthCheck ?? row?.healthCheck ?? "ping"
-  return how === "models" && row?.route({ provider, model: model.model, base: "" }).models === undefined ? "ping" : how
+  if (how !== "models") return how
+  const base = URL.canParse(provider.baseUrl ?? "") ? new URL(provider.baseUrl ?? "").pathname : ""
+  return row?.route({ provider, model: model.model, base }).models === undefined ? "ping" : how
 }
 
 const probed = (

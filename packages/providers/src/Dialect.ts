@@ -44,6 +44,8 @@ export interface Dialect {
   readonly reasoningInput: "none" | "reasoning_content" | "reasoning_details" | "thinking"
   /** `nine` where a tool call's id must be nine letters or digits. */
   readonly toolCallId: "any" | "nine"
+  /** Whether an earlier answer may say that it refused; elsewhere a refusal goes back as text, which is listed. */
+  readonly refusals: boolean
   readonly phrases: ReadonlyArray<Phrase>
   /** What a status means here that it does not mean elsewhere. */
   readonly statuses: Readonly<Record<number, ErrorReply.Tag>>
@@ -68,6 +70,7 @@ export const defaults: Dialect = {
   toolChoiceRequired: "required",
   reasoningInput: "none",
   toolCallId: "any",
+  refusals: false,
   phrases: [],
   statuses: {}
 }

@@ -72,6 +72,8 @@ const refuse = (what: string): never => {
 export const make = (row: ProviderTable.Row, instance: Plan.Instance, prover?: Auth.Prover): Endpoint => {
   const { credential, model, provider } = instance
   const auth = Auth.choose(row, provider, credential)
+  if ((auth._tag === "Header" || auth._tag === "Query") && auth.name === "")
+    refuse(`auth_name must be stated for auth = "${provider.auth}"`)
   const key = credential.key === undefined ? undefined : Redacted.value(credential.key)
   if (key === "") refuse("the key is empty")
   const proof = Auth.isStatic(auth) ? Auth.apply(auth, key) : { headers: {}, query: {} }
@@ -87,7 +89,9 @@ export const make = (row: ProviderTable.Row, instance: Plan.Instance, prover?: A
     if (Object.hasOwn(headers, name)) refuse(`the header ${name} is computed for each request and cannot be set`)
   for (const [name, value] of Object.entries(headers)) checkHeader(name, value)
   const base = parseBase(provider.baseUrl ?? row.baseUrl ?? addressOf(row, provider.region))
-  const place = { provider, model: model.model, base: base.pathname }
+  // An address that was copied with its version means that version.
+  const apiVersion = provider.apiVersion ?? base.searchParams.get("api-version") ?? undefined
+  const place = { provider: { ...provider, apiVersion }, model: model.model, base: base.pathname }
   const route = row.route(place)
   const embeddings = row.embeddings?.route(place)
   const target = (path: string, own: Readonly<Record<string, string>> = {}, of = route.query): Target => {

@@ -9,6 +9,7 @@ import * as GeminiContents from "./GeminiContents.ts"
 import * as GeminiRequest from "./GeminiRequest.ts"
 import * as Json from "./Json.ts"
 import * as Lift from "./Lift.ts"
+import * as StructuredSchema from "./StructuredSchema.ts"
 
 // ---------------------------------------------------------------------------------------------------------------
 // Wire types
@@ -127,8 +128,11 @@ const liftToolChoice = (draft: Lift.Draft, body: Json.JsonObject): LlmRequest.To
     case "AUTO":
       return "auto"
     case "VALIDATED":
-      // What holds one call to its schema holds all.
-      for (const [at, tool] of draft.tools.entries()) draft.tools[at] = { ...tool, strict: true }
+      // What holds one call to its schema holds all. It holds to any schema, strict is only one that is closed.
+      for (const [at, tool] of draft.tools.entries())
+        if (StructuredSchema.isStrict(tool.parameters)) draft.tools[at] = { ...tool, strict: true }
+      if (draft.tools.some((tool) => tool.strict !== true))
+        draft.rest["toolConfig"] = { ...beside, functionCallingConfig: { mode } }
       return "auto"
     default:
       if (mode !== undefined) Lift.leaveWhole(draft, mode, Lift.at(place, "mode"))
@@ -153,9 +157,12 @@ const liftConfig = (draft: Lift.Draft, config: Json.JsonObject): LlmRequest.Resp
   const { includeThoughts, thinkingBudget, thinkingLevel, ...beside } = thinking
   const isLevel = Lift.effort(draft, thinkingLevel)
   const isBudget = typeof thinkingBudget === "number" && thinkingBudget > 0
+  const isOff = thinkingBudget === 0
   if (isBudget) Lift.budget(draft, thinkingBudget)
-  // Thoughts are asked for with any effort; the rest is the protocol's own.
-  if (!(isLevel || isBudget) || includeThoughts !== true || Object.keys(beside).length > 0) {
+  else if (isOff) Lift.effort(draft, "none")
+  // Thoughts are asked for with any effort but none; the rest is the protocol's own.
+  const isSaid = isOff ? includeThoughts !== true : (isLevel || isBudget) && includeThoughts === true
+  if (!isSaid || Object.keys(beside).length > 0) {
     if (Object.keys(thinking).length > 0) rest["thinkingConfig"] = thinking
   }
   const mimeType = Lift.string(draft, config, "responseMimeType", place)

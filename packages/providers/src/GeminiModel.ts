@@ -29,13 +29,21 @@ export const isSince = (model: string, since: number): boolean => (generation(mo
 type Effort = NonNullable<LlmRequest.Settings["reasoningEffort"]>
 
 // Each is within the range of every model that takes a budget.
-const budgets: Readonly<Record<Effort, number>> = { minimal: 512, low: 1_024, medium: 8_192, high: 24_576 }
+const budgets: Readonly<Record<Effort, number>> = {
+  none: 0,
+  minimal: 512,
+  low: 1_024,
+  medium: 8_192,
+  high: 24_576,
+  xhigh: 24_576
+}
 
 /**
  * How a model is told to think; `undefined` when it cannot be.
  *
  * **Details** Models since 3 take a level, those of 2.5 and any whose name states no generation a budget. The
- * larger ones of 3 have fewer levels: `minimal` is said as `low`, and to 3.0 `medium` as `high`.
+ * larger ones of 3 have fewer levels: `minimal` is said as `low`, and to 3.0 `medium` as `high`. Only smaller ones of
+ * 2.5 can be told not to think; to the others it is said as the least that they know. `xhigh` is said as `high`.
  *
  * @since 0.1.0
  * @category lowering
@@ -43,12 +51,18 @@ const budgets: Readonly<Record<Effort, number>> = { minimal: 512, low: 1_024, me
 export const thinkingConfig = (
   model: string,
   effort: Effort
-): { readonly config: Readonly<Record<string, unknown>>; readonly isExact: boolean } | undefined => {
+): { readonly config: Readonly<Record<string, unknown>>; readonly said: Effort } | undefined => {
   const own = generation(model)
   if ((own !== undefined && own < 2.5) || /(?:^|\/)gemma-/.test(model)) return undefined
-  if (own === undefined || own < 3)
-    return { config: { thinkingBudget: budgets[effort], includeThoughts: true }, isExact: true }
   const isLarge = /(?:^|-)pro(?:-|$)/.test(model)
-  const level = isLarge && effort === "minimal" ? "low" : isLarge && own === 3 && effort === "medium" ? "high" : effort
-  return { config: { thinkingLevel: level, includeThoughts: true }, isExact: level === effort }
+  const asked = effort === "xhigh" ? "high" : effort
+  if (own === undefined || own < 3) {
+    if (asked === "none" && !isLarge) return { config: { thinkingBudget: 0 }, said: asked }
+    const said = asked === "none" ? "minimal" : asked
+    return { config: { thinkingBudget: budgets[said], includeThoughts: true }, said }
+  }
+  const least = isLarge ? "low" : "minimal"
+  const said =
+    asked === "none" || asked === "minimal" ? least : isLarge && own === 3 && asked === "medium" ? "high" : asked
+  return { config: { thinkingLevel: said, includeThoughts: true }, said }
 }

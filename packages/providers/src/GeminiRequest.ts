@@ -77,12 +77,13 @@ const settings = (settings: LlmRequest.Settings, options: Protocol.Options, drop
   const { maxOutputTokens, model } = options
   const body = ParameterMapper.map(settings, ParameterMapper.gemini, { model, maxOutputTokens }, dropped)
   if (settings.reasoningEffort !== undefined) {
-    const thinking = GeminiModel.thinkingConfig(model, settings.reasoningEffort)
-    if (thinking === undefined) dropped("settings.reasoningEffort")
-    else {
-      if (!thinking.isExact) dropped(`settings.reasoningEffort (${thinking.config["thinkingLevel"]})`)
+    const { reasoningEffort: effort } = settings
+    const thinking = GeminiModel.thinkingConfig(model, effort)
+    if (thinking !== undefined) {
+      if (thinking.said !== effort) dropped(`settings.reasoningEffort (${thinking.said})`)
       body["thinkingConfig"] = thinking.config
-    }
+      // Who cannot think does not.
+    } else if (effort !== "none") dropped("settings.reasoningEffort")
   }
   // Several calls at a time is what the model does by itself.
   if (settings.parallelToolCalls === false) dropped("settings.parallelToolCalls")

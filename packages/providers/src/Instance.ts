@@ -270,6 +270,28 @@ const carrying = (parts: ReadonlyArray<Part.Part>, event: Part.RawEvent): Readon
   return first === undefined ? [{ type: "response-metadata", raw: event }] : [{ ...first, raw: event }, ...rest]
 }
 
+/** The parts that are joined when an answer is folded: what they carry beside their text is gone then. */
+const isPiece = ({ type }: Part.Part): boolean => /^(?:text|reasoning|tool-params)-/.test(type)
+
+/** Puts a whole reply on the first part that stands by itself. */
+const carryingWhole = (parts: ReadonlyArray<Part.Part>, event: Part.RawEvent): ReadonlyArray<Part.Part> => {
+  const at = parts.findIndex((part) => !isPiece(part))
+  const part = parts[at]
+  return part === undefined ? carrying(parts, event) : parts.with(at, { ...part, raw: event })
+}
+
+type Events = readonly [Json.JsonObject, ...Array<Json.JsonObject>]
+
+const areEvents = (body: Json.Json | undefined): body is Events =>
+  Array.isArray(body) && body.length > 0 && body.every(Json.isObject)
+
+/** Gemini answers in an array of its events where something on the way took the word that asks for them one by one. */
+const ofEvents = ({ options, protocol }: Context, events: Events): ReadonlyArray<Part.Part> => {
+  const reader = protocol.reader(options)
+  const parts = events.flatMap((event) => reader.push({ event: undefined, data: JSON.stringify(event) }))
+  return [...parts, ...reader.end()]
+}
+
 const buffered = (
   context: Context,
   exchange: Wire.Exchange,
@@ -279,14 +301,15 @@ const buffered = (
     exchange.finished()
     const { endpoint, options, protocol } = context
     const body = Json.parse(text)
-    if (!Json.isObject(body)) {
+    if (!Json.isObject(body) && !areEvents(body)) {
       const isJson = exchange.contentType === "" || exchange.contentType.endsWith("json")
       const shown =
         isJson && text.trim() !== "" ? "the answer is not a JSON object" : ErrorReply.excerpt(text, endpoint.redaction)
       return Effect.fail(cleaned(context, exchange, ErrorReply.malformed(shown)))
     }
-    const parsed = clean(context, exchange, protocol.parse(body, options))
-    const parts = raw ? carrying(parsed, { data: text }) : parsed
+    const found = areEvents(body) ? ofEvents(context, body) : protocol.parse(body, options)
+    const parsed = clean(context, exchange, found)
+    const parts = raw ? carryingWhole(parsed, { data: text }) : parsed
     return Effect.sync((): Llm.Source => {
       let batch: ReadonlyArray<Part.Part> = parts
       return Effect.suspend(() => {

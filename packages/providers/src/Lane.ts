@@ -10,6 +10,7 @@
 import type * as LlmRequest from "@echelon/core/LlmRequest"
 import type * as Prompt from "effect/ai/Prompt"
 import * as Json from "./Json.ts"
+import * as Lowering from "./Lowering.ts"
 
 /**
  * Under which name the options of a lifted body stand while nobody knows which provider gave them: any instance that
@@ -49,7 +50,7 @@ type Dropped = (field: string) => void
 const boundKeys: Readonly<Record<string, ReadonlyArray<string>>> = {
   text: ["id", "thoughtSignature"],
   file: ["thoughtSignature"],
-  "tool-call": ["id", "thoughtSignature", "caller"]
+  "tool-call": ["id", "thoughtSignature", "caller", "extra_content"]
 }
 
 /**
@@ -94,12 +95,11 @@ const isLifted = (name: string): boolean => name === unsaid || name.startsWith(p
 
 /** Whether there is anything to look at: most requests are plain. */
 const hasOptions = (message: LlmRequest.Message): boolean =>
-  message.options !== undefined ||
+  Lowering.isOwned(message) ||
   (typeof message.content !== "string" &&
     message.content.some(
       (part) =>
-        part.options !== undefined ||
-        (part.type === "tool-result" && part.modelOutput?.some((piece) => piece.options !== undefined) === true)
+        Lowering.isOwned(part) || (part.type === "tool-result" && part.modelOutput?.some(Lowering.isOwned) === true)
     ))
 
 /**
@@ -199,10 +199,14 @@ const report = (
   for (const [owner, value] of Object.entries(options)) {
     if (!Json.isObject(value)) continue
     if (owner.startsWith(prefix) && owner !== ownerOf(target.protocol))
-      for (const key of Object.keys(value)) if (value[key] !== carrier.id) dropped(`messages.${name}.${key}`)
+      for (const key of Object.keys(value))
+        if (value[key] !== carrier.id && key !== "refusal") dropped(`messages.${name}.${key}`)
     if (value["imageDetail"] !== undefined && owner === "openai" && !target.protocol.startsWith("openai-"))
       dropped(`messages.${name}.imageDetail`)
   }
+  // Those that know refusals say them, or list that they do not.
+  if (name === "text" && Lowering.isRefusal(carrier) && !target.protocol.startsWith("openai-"))
+    dropped("messages.text.refusal")
 }
 
 const enterOptions = (

@@ -399,7 +399,7 @@ export const stop = (draft: Draft, from: Json.JsonObject, key: string, path: str
   else if (texts.length > 0) draft.settings["stop"] = texts
 }
 
-const efforts: ReadonlySet<string> = new Set(["minimal", "low", "medium", "high"])
+const efforts: ReadonlySet<string> = new Set(["none", "minimal", "low", "medium", "high", "xhigh"])
 
 /**
  * Reads an effort; tells whether it is one that settings know.

@@ -32,6 +32,24 @@ export const optionsFor = (
 ): Json.JsonObject | undefined => (carrier.options === undefined ? undefined : Json.object(carrier.options, kind))
 
 /**
+ * Whether a message or a part names any provider. An empty record of options is none.
+ *
+ * @since 0.1.0
+ * @category guards
+ */
+export const isOwned = ({ options }: { readonly options?: Prompt.ProviderOptions | undefined }): boolean =>
+  options !== undefined && Object.keys(options).length > 0
+
+/**
+ * Whether a text is a refusal, whoever gave it.
+ *
+ * @since 0.1.0
+ * @category guards
+ */
+export const isRefusal = ({ options }: { readonly options?: Prompt.ProviderOptions | undefined }): boolean =>
+  options !== undefined && Object.values(options).some((own) => Json.isObject(own) && own["refusal"] === true)
+
+/**
  * Lays the request's own options for this kind over the body, last of all. `model` and `stream` are routing's.
  *
  * @since 0.1.0

@@ -53,8 +53,11 @@ const plain: Traits = {
 
 const thinking: Traits = { ...plain, thinks: "yes", sampling: "none", refusesStop: true }
 const upToHigh = ["low", "medium", "high"]
-const byEffort: Traits = { ...plain, efforts: upToHigh, thinksBy: "effort" }
-const byBudget: Traits = { ...plain, efforts: upToHigh, thinksBy: "budget" }
+const upToXhigh = [...upToHigh, "xhigh"]
+const gpt5: Traits = { ...thinking, sampling: "unless_thinking" }
+const byEffort: Traits = { ...plain, efforts: ["none", ...upToHigh], thinksBy: "effort" }
+const byBudget: Traits = { ...byEffort, thinksBy: "budget" }
+const byItself: Traits = { ...byEffort, thinks: "yes", sampling: "none", efforts: upToXhigh }
 
 /** The first that a bare name matches. */
 const families: ReadonlyArray<readonly [RegExp, Traits]> = [
@@ -62,16 +65,28 @@ const families: ReadonlyArray<readonly [RegExp, Traits]> = [
   [/^gpt-\d+-chat(?:-|$)|^chatgpt-|^gpt-[34](?!\d)/, { ...plain, thinks: "no" }],
   [/^o(?:1|3-mini)(?:-|$)/, { ...thinking, refusesStop: false, refusesParallel: true, efforts: upToHigh }],
   [/^o\d+(?:[.-]|$)/, { ...thinking, refusesParallel: true, efforts: upToHigh }],
-  [/^gpt-5\.\d/, { ...thinking, sampling: "unless_thinking", efforts: upToHigh }],
+  [/^gpt-5\.\d+-pro/, { ...gpt5, efforts: ["medium", "high", "xhigh"] }],
+  [/^gpt-5\.(?:1-codex-max|(?:[2-9]|\d\d)-codex)/, { ...gpt5, efforts: upToXhigh }],
+  [/^gpt-5\.1-codex/, { ...gpt5, efforts: upToHigh }],
+  [/^gpt-5\.1(?!\d)/, { ...gpt5, efforts: ["none", ...upToHigh] }],
+  [/^gpt-5\.\d/, { ...gpt5, efforts: ["none", ...upToXhigh] }],
   [/^gpt-5-pro/, { ...thinking, efforts: ["high"] }],
   [/^gpt-5-codex|^codex-mini/, { ...thinking, efforts: upToHigh }],
+  [/^gpt-5(?:-|$)/, { ...thinking, efforts: ["minimal", ...upToHigh] }],
+  [/^gpt-oss/, { ...plain, efforts: upToHigh }],
   [/^gpt-(?:[5-9]|\d{2,})(?:[.-]|$)|^computer-use-preview/, thinking],
   // Anthropic, whose names say the size before the generation since 4.
-  [/^claude-opus-4[.-](?:[7-9]|\d\d)(?!\d)|^claude-[a-z]+-(?:[5-9]|\d\d)(?!\d)/, { ...byEffort, sampling: "none" }],
+  // From 5 on they think by themselves, and not all can be told to leave it.
+  [/^claude-(?:(?:opus|sonnet)-5(?![.-]\d(?!\d))|haiku-5)/, { ...byItself, efforts: ["none", ...upToXhigh] }],
+  [/^claude-[a-z]+-(?:[5-9]|\d\d)(?!\d)/, byItself],
+  [/^claude-opus-4[.-](?:[7-9]|\d\d)(?!\d)/, { ...byItself, thinks: "unknown", efforts: ["none", ...upToXhigh] }],
   [/^claude-[a-z]+-4[.-](?:[6-9]|\d\d)(?!\d)/, { ...byEffort, sampling: "one" }],
   [/^claude-[a-z]+-4[.-][1-9](?!\d)/, { ...byBudget, sampling: "one" }],
   [/^claude-(?:3[.-]7|[a-z]+-4(?:-|$))/, byBudget],
   [/^claude-(?:[12]|3|instant)(?:[.-]|$)/, { ...plain, thinks: "no" }],
+  // Google, where another protocol asks for an effort.
+  [/^gemini-2\.5-flash/, { ...plain, efforts: ["none", "minimal", ...upToHigh] }],
+  [/^gemini-/, { ...plain, efforts: ["minimal", ...upToHigh] }],
   // xAI. Those that think refuse penalties and stop sequences.
   [/^grok-.*non-reasoning/, plain],
   [/^grok-(?:4(?:-|$)|code)/, { ...plain, refusesPenalties: true, refusesStop: true, efforts: [] }],

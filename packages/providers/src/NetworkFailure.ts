@@ -15,6 +15,27 @@ export interface NetworkFailure {
   readonly kind: Extract<LlmError.Reason, { readonly _tag: "Network" }>["kind"]
   /** The code that told, for people. */
   readonly code: string | undefined
+  /** What happened, where a code does not say it. */
+  readonly words?: string | undefined
+}
+
+const refusal = "PROXY_REFUSED_"
+
+/**
+ * Makes the error of a proxy that answered a request for a tunnel, or one that it would not forward, with a status.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const proxyRefused = (status: number): Error =>
+  Object.assign(new Error(`the proxy refused with ${status}`), { code: `${refusal}${status}` })
+
+const wordsOf = (code: string): string | undefined => {
+  if (!code.startsWith(refusal)) return undefined
+  const status = code.slice(refusal.length)
+  return status === "407"
+    ? "the proxy refused the credentials, or wants some (407)"
+    : `the proxy refused with ${status}`
 }
 
 const kinds: Readonly<Record<string, NetworkFailure["kind"]>> = {
@@ -22,7 +43,7 @@ const kinds: Readonly<Record<string, NetworkFailure["kind"]>> = {
   EHOSTUNREACH: "refused",
   ENETUNREACH: "refused",
   EHOSTDOWN: "refused",
-  // A proxy that would not make a tunnel, or wants a user and a password; nothing else has these codes here.
+  // A proxy that would not make a tunnel; nothing else has these codes here.
   UND_ERR_ABORTED: "refused",
   UND_ERR_INVALID_ARG: "refused",
   ECONNRESET: "reset",
@@ -52,11 +73,13 @@ const kinds: Readonly<Record<string, NetworkFailure["kind"]>> = {
 const kindOf = (code: string): NetworkFailure["kind"] | undefined =>
   Object.hasOwn(kinds, code)
     ? kinds[code]
-    : code.startsWith("ERR_TLS_") || code.startsWith("ERR_SSL_") || code.startsWith("CERT_")
-      ? "tls"
-      : code.startsWith("ERR_HTTP2_")
-        ? "reset"
-        : undefined
+    : code.startsWith(refusal)
+      ? "refused"
+      : code.startsWith("ERR_TLS_") || code.startsWith("ERR_SSL_") || code.startsWith("CERT_")
+        ? "tls"
+        : code.startsWith("ERR_HTTP2_")
+          ? "reset"
+          : undefined
 
 // Causes may form a circle; no honest chain is longer.
 const deepest = 8
@@ -73,7 +96,10 @@ export const classify = (thrown: unknown): NetworkFailure => {
     if (typeof u !== "object" || u === null || depth > deepest) return undefined
     const code = "code" in u && typeof u.code === "string" ? u.code : undefined
     const kind = code === undefined ? undefined : kindOf(code)
-    if (kind !== undefined) return { kind, code }
+    if (kind !== undefined && code !== undefined) {
+      const words = wordsOf(code)
+      return words === undefined ? { kind, code } : { kind, code, words }
+    }
     first ??= code
     const inner = "errors" in u && Array.isArray(u.errors) ? u.errors : []
     for (const error of inner) {

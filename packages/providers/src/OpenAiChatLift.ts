@@ -25,6 +25,8 @@ const assistantKeys = new Set([
 const toolKeys = new Set(["role", "content", "tool_call_id", "name"])
 const textKeys = new Set(["type", "text"])
 const functionKeys = new Set(["name", "description", "parameters", "strict"])
+const callKeys = new Set(["index", "id", "type", "function"])
+const calledKeys = new Set(["name", "arguments"])
 
 // ---------------------------------------------------------------------------------------------------------------
 // Lifting a request
@@ -258,7 +260,7 @@ const assistantContent = (
   } else if (content !== undefined && content !== null)
     Lift.wrong(draft, Lift.at(path, "content"), "a string or an array", content)
   const refusal = Lift.string(draft, message, "refusal", path)
-  if (refusal !== undefined && refusal !== "") parts.push({ type: "text", text: refusal })
+  if (refusal !== undefined && refusal !== "") parts.push(refused(draft, refusal))
   for (const [call, place] of Lift.objects(draft, message, "tool_calls", path)) {
     const fn = Lift.object(draft, call, "function", place)
     if (fn === undefined) {
@@ -269,10 +271,19 @@ const assistantContent = (
     const name = Lift.required(draft, fn, "name", Lift.at(place, "function"))
     const text = Lift.string(draft, fn, "arguments", Lift.at(place, "function")) ?? ""
     draft.calls.set(id, name)
-    parts.push({ type: "tool-call", id, name, params: Lift.params(draft, text, `${place}.function.arguments`) })
+    const params = Lift.params(draft, text, `${place}.function.arguments`)
+    // What a server gave with a call, it wants back.
+    const own = { ...Json.rest(call, callKeys), function: Json.rest(fn, calledKeys) }
+    parts.push({ type: "tool-call", id, name, params, ...Lift.owned(draft, own) })
   }
   return parts
 }
+
+const refused = (draft: Lift.Draft, text: string): Prompt.TextPartEncoded => ({
+  type: "text",
+  text,
+  ...Lift.owned(draft, { refusal: true })
+})
 
 /** Earlier reasoning belongs to the server that gave it, in each of the ways in which servers give it. */
 const reasoning = (draft: Lift.Draft, message: Json.JsonObject): ReadonlyArray<Prompt.ReasoningPartEncoded> => {
@@ -298,7 +309,7 @@ const assistantPart = (
     case "text":
       return [{ type: "text", text: Lift.required(draft, part, "text", path) }]
     case "refusal":
-      return [{ type: "text", text: Lift.required(draft, part, "refusal", path) }]
+      return [refused(draft, Lift.required(draft, part, "refusal", path))]
     case "thinking": {
       const stated = part["thinking"]
       const text =

@@ -12,6 +12,7 @@ import * as Media from "./Media.ts"
 import * as ModelTraits from "./ModelTraits.ts"
 import * as ParameterMapper from "./ParameterMapper.ts"
 import type * as Protocol from "./Protocol.ts"
+import * as StructuredSchema from "./StructuredSchema.ts"
 
 // ---------------------------------------------------------------------------------------------------------------
 // Wire types
@@ -46,7 +47,7 @@ export const lower = (request: LlmRequest.LlmRequest, options: Protocol.Options,
   const raw = Lowering.rawBody(request, protocol)
   if (raw !== undefined) return lowerRaw(request, raw, options, dropped)
   const { dialect, kind, model } = options
-  const tools = lowerTools(request)
+  const tools = lowerTools(request, dropped)
   const body: Record<string, unknown> = {
     model,
     messages: lowerMessages(request.messages, options, dropped),
@@ -146,9 +147,11 @@ const settings = (
   dropped: Dropped
 ): Record<string, unknown> => {
   const { dialect, maxOutputTokens, model } = options
-  const target = { model, maxOutputTokens, effort: effortOf(stated), stated }
+  const isSaid = dialect.reasoningEffort !== "none"
+  const asked = effortOf(stated) ?? (isSaid ? ParameterMapper.effort(settings, model, () => {}) : undefined)
+  const target = { model, maxOutputTokens, effort: asked, stated }
   const body = ParameterMapper.map(settings, ParameterMapper.openAiChat(dialect), target, dropped)
-  if (dialect.reasoningEffort === "none") {
+  if (!isSaid) {
     if (settings.reasoningEffort !== undefined) dropped("settings.reasoningEffort")
     return body
   }
@@ -160,18 +163,21 @@ const settings = (
   }
 }
 
-const lowerTools = (request: LlmRequest.LlmRequest) =>
+const lowerTools = (request: LlmRequest.LlmRequest, dropped: Dropped) =>
   request.tools.length === 0
     ? undefined
-    : request.tools.map((tool) => ({
-        type: "function",
-        function: {
-          name: tool.name,
-          ...(tool.description === undefined ? {} : { description: tool.description }),
-          parameters: tool.parameters,
-          ...(tool.strict === undefined ? {} : { strict: tool.strict })
+    : request.tools.map((tool) => {
+        const { parameters, strict } = StructuredSchema.tool(tool, StructuredSchema.openAi, dropped)
+        return {
+          type: "function",
+          function: {
+            name: tool.name,
+            ...(tool.description === undefined ? {} : { description: tool.description }),
+            parameters,
+            ...(tool.strict === undefined ? {} : { strict })
+          }
         }
-      }))
+      })
 
 const lowerToolChoice = (choice: LlmRequest.ToolChoice | undefined, dialect: Dialect.Dialect): unknown => {
   if (choice === undefined || choice === "auto" || choice === "none") return choice
@@ -187,11 +193,7 @@ const lowerFormat = (format: LlmRequest.ResponseFormat, dialect: Dialect.Dialect
   }
   return {
     type: "json_schema",
-    json_schema: {
-      name: format.name,
-      schema: format.schema,
-      ...(format.strict === undefined ? {} : { strict: format.strict })
-    }
+    json_schema: { name: format.name, ...StructuredSchema.format(format, dropped) }
   }
 }
 
@@ -273,26 +275,27 @@ const assistant = (
   if (typeof message.content === "string") return { role: "assistant", content: message.content }
   const { dialect, kind } = options
   const text: Array<string> = []
+  const refusal: Array<string> = []
   const calls: Array<unknown> = []
   const reasoning: Array<Prompt.ReasoningPartEncoded> = []
   for (const part of message.content) {
-    if (part.type === "text") text.push(part.text)
-    else if (part.type === "reasoning") reasoning.push(part)
-    else if (part.type === "tool-call" && part.providerExecuted !== true)
-      calls.push({
-        id: toolCallId(part.id, dialect),
-        type: "function",
-        function: { name: part.name, arguments: JSON.stringify(part.params ?? {}) }
-      })
+    if (part.type === "text") {
+      const isRefusal = Lowering.isRefusal(part)
+      if (isRefusal && !dialect.refusals) dropped("messages.text.refusal")
+      ;(isRefusal && dialect.refusals ? refusal : text).push(part.text)
+    } else if (part.type === "reasoning") reasoning.push(part)
+    else if (part.type === "tool-call" && part.providerExecuted !== true) calls.push(toolCall(part, options))
     else dropped(`messages.${part.type}`)
   }
+  const isSilent = calls.length === 0 && refusal.length === 0
   const body: Record<string, unknown> = {
     role: "assistant",
-    content: text.length === 0 ? (calls.length === 0 ? "" : null) : text.join("")
+    content: text.length === 0 ? (isSilent ? "" : null) : text.join("")
   }
+  if (refusal.length > 0) body["refusal"] = refusal.join("")
   if (calls.length > 0) body["tool_calls"] = calls
   // A part without options is plain text that any server may read; one that names providers belongs to them.
-  const own = reasoning.filter((part) => part.options === undefined || Lowering.optionsFor(part, kind) !== undefined)
+  const own = reasoning.filter((part) => !Lowering.isOwned(part) || Lowering.optionsFor(part, kind) !== undefined)
   if (own.length < reasoning.length) dropped("messages.reasoning")
   if (own.length === 0) return body
   switch (dialect.reasoningInput) {
@@ -319,6 +322,24 @@ const assistant = (
           ...(text.length === 0 ? [] : [{ type: "text", text: text.join("") }])
         ]
       }
+  }
+}
+
+const callKeys = new Set(["index", "id", "type", "function", "custom"])
+const functionKeys = new Set(["name", "arguments"])
+
+/** A call with what else its provider said of it, which some want back. */
+const toolCall = (part: Prompt.ToolCallPartEncoded, { dialect, kind }: Protocol.Options): Body => {
+  const own = Lowering.optionsFor(part, kind) ?? {}
+  return {
+    ...Json.rest(own, callKeys),
+    id: toolCallId(part.id, dialect),
+    type: "function",
+    function: {
+      ...Json.rest(Json.object(own, "function") ?? {}, functionKeys),
+      name: part.name,
+      arguments: JSON.stringify(part.params ?? {})
+    }
   }
 }
 

@@ -29,6 +29,7 @@ const deltaKeys = new Set([
   "reasoning",
   "reasoning_details",
   "tool_calls",
+  "function_call",
   "annotations"
 ])
 
@@ -69,6 +70,8 @@ export interface State {
   readonly sources: ReadonlyArray<string>
   readonly finish: string | undefined
   readonly refused: boolean
+  /** A function was called. */
+  readonly called: boolean
   readonly usage: Json.JsonObject | undefined
   readonly logprobs: Readonly<Record<string, ReadonlyArray<Json.Json>>> | undefined
   /** Fields without a part of their own, for the finish part. */
@@ -102,6 +105,7 @@ export const initial = (options: Protocol.Options): State => ({
   sources: [],
   finish: undefined,
   refused: false,
+  called: false,
   usage: undefined,
   logprobs: undefined,
   extra: {},
@@ -214,7 +218,9 @@ const takeDelta = (draft: Draft, delta: Json.JsonObject): void => {
     say(draft, refusal, true)
   }
   for (const annotation of Json.array(delta, "annotations")) takeAnnotation(draft, annotation)
-  const calls = Json.array(delta, "tool_calls")
+  // The older way to call has one call, without an id.
+  const call = Json.object(delta, "function_call")
+  const calls = call === undefined ? Json.array(delta, "tool_calls") : [{ function: call }]
   if (calls.length > 0) {
     close(draft)
     const [tools, parts] = OpenAiChatTools.step(draft.tools, calls, draft.id)
@@ -227,7 +233,14 @@ const takeDelta = (draft: Draft, delta: Json.JsonObject): void => {
 
 /** One item of a content that is an array: text, or reasoning as a list of texts. */
 const takeItem = (draft: Draft, item: Json.Json): void => {
-  if (!Json.isObject(item)) return
+  if (typeof item === "string") {
+    say(draft, item, false)
+    return
+  }
+  if (!Json.isObject(item)) {
+    carry(draft, { content: item })
+    return
+  }
   const type = Json.string(item, "type")
   if (type === "text") {
     say(draft, Json.string(item, "text") ?? "", false)
@@ -336,7 +349,8 @@ const close = (draft: Draft): void => {
 const seal = (draft: Draft): void => {
   close(draft)
   const cut = reasonOf(draft) === "length" || reasonOf(draft) === "content-filter"
-  const sealed = OpenAiChatTools.seal(draft.tools)
+  const sealed = OpenAiChatTools.seal(draft.tools, draft.options.kind)
+  draft.called ||= sealed.parts.some((part) => part.type === "tool-call")
   draft.tools = OpenAiChatTools.initial
   draft.parts.push(...sealed.parts)
   if (sealed.broken.length === 0) return
@@ -347,8 +361,12 @@ const seal = (draft: Draft): void => {
   }
 }
 
-const reasonOf = (draft: Draft): Part.FinishReason =>
-  draft.refused ? "content-filter" : (finishReasons[draft.finish ?? "unknown"] ?? "other")
+const reasonOf = ({ called, finish: stated = "unknown", refused }: Draft): Part.FinishReason => {
+  if (refused) return "content-filter"
+  const reason = Object.hasOwn(finishReasons, stated) ? finishReasons[stated] : undefined
+  // Some servers say that they stopped, whatever they stopped for.
+  return reason === "stop" && called ? "tool-calls" : (reason ?? "other")
+}
 
 const finish = (draft: Draft, stated: string): void => {
   draft.done = true

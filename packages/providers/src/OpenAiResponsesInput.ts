@@ -184,8 +184,9 @@ const addText = (items: Array<Open>, part: Prompt.TextPartEncoded, options: Opti
   const own = Lowering.optionsFor(part, options.kind)
   const phase = own?.["phase"]
   const id = own?.["id"]
-  const said =
-    own?.["refusal"] === true ? { type: "refusal", refusal: part.text } : { type: "output_text", text: part.text }
+  const said = Lowering.isRefusal(part)
+    ? { type: "refusal", refusal: part.text }
+    : { type: "output_text", text: part.text }
   const key = JSON.stringify(["message", id, phase])
   const last = items.at(-1)
   if (last?.key === key && Array.isArray(last.item["content"])) {

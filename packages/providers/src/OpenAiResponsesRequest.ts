@@ -13,6 +13,7 @@ import * as ModelTraits from "./ModelTraits.ts"
 import * as OpenAiResponsesInput from "./OpenAiResponsesInput.ts"
 import * as ParameterMapper from "./ParameterMapper.ts"
 import type * as Protocol from "./Protocol.ts"
+import * as StructuredSchema from "./StructuredSchema.ts"
 
 // ---------------------------------------------------------------------------------------------------------------
 // Wire types
@@ -64,8 +65,7 @@ export const lower = (request: LlmRequest.LlmRequest, options: Protocol.Options,
       type: "function",
       name: tool.name,
       ...(tool.description === undefined ? {} : { description: tool.description }),
-      parameters: tool.parameters,
-      strict: tool.strict ?? false
+      ...StructuredSchema.tool(tool, StructuredSchema.openAi, dropped)
     }))
     const choice = lowerToolChoice(request.toolChoice)
     if (choice !== undefined) body["tool_choice"] = choice
@@ -74,7 +74,7 @@ export const lower = (request: LlmRequest.LlmRequest, options: Protocol.Options,
       else dropped("settings.parallelToolCalls")
     }
   }
-  if (request.responseFormat.type === "json") body["text"] = { format: lowerFormat(request.responseFormat) }
+  if (request.responseFormat.type === "json") body["text"] = { format: lowerFormat(request.responseFormat, dropped) }
   if (wantsEncrypted(body, model, own)) body["include"] = [encrypted]
   if (request.stream) body["stream"] = true
   return Lowering.withProviderOptions(body, request, kind, dropped)
@@ -106,7 +106,8 @@ const settings = (
   stated: Body,
   dropped: Dropped
 ): Body => {
-  const target = { model, maxOutputTokens, effort: effortOf(stated), stated }
+  const asked = effortOf(stated) ?? ParameterMapper.effort(settings, model, () => {})
+  const target = { model, maxOutputTokens, effort: asked, stated }
   const body = ParameterMapper.map(settings, ParameterMapper.openAiResponses, target, dropped)
   const effort = ParameterMapper.effort(settings, model, dropped)
   return effort === undefined ? body : { ...body, reasoning: { effort } }
@@ -129,9 +130,7 @@ const wantsEncrypted = (body: Body, model: string, own: Body): boolean => {
 const lowerToolChoice = (choice: LlmRequest.ToolChoice | undefined): unknown =>
   typeof choice === "object" ? { type: "function", name: choice.tool } : choice
 
-const lowerFormat = (format: Extract<LlmRequest.ResponseFormat, { readonly type: "json" }>): Body => ({
-  type: "json_schema",
-  name: format.name,
-  schema: format.schema,
-  ...(format.strict === undefined ? {} : { strict: format.strict })
-})
+const lowerFormat = (
+  format: Extract<LlmRequest.ResponseFormat, { readonly type: "json" }>,
+  dropped: Dropped
+): Body => ({ type: "json_schema", name: format.name, ...StructuredSchema.format(format, dropped) })

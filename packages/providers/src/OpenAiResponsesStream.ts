@@ -202,9 +202,11 @@ const finish = (draft: Draft, response: Json.JsonObject, type: string, beside: J
   OpenAiResponsesItems.stopAll(draft)
   draft.done = true
   const incomplete = type === "response.incomplete" || response["status"] === "incomplete"
-  const why = Json.object(response, "incomplete_details")
+  const why = Json.string(Json.object(response, "incomplete_details") ?? {}, "reason") ?? ""
   const reason = incomplete
-    ? (incompleteReasons[(why === undefined ? undefined : Json.string(why, "reason")) ?? ""] ?? "other")
+    ? Object.hasOwn(incompleteReasons, why)
+      ? (incompleteReasons[why] ?? "other")
+      : "other"
     : draft.refused
       ? "content-filter"
       : draft.called

@@ -238,11 +238,11 @@ const stops = (value: ReadonlyArray<string>, max: number | undefined, dropped: D
   return value.slice(0, max)
 }
 
-const efforts = ["minimal", "low", "medium", "high"] as const
+const efforts = ["none", "minimal", "low", "medium", "high", "xhigh"] as const
 
 /**
  * The effort to ask a model for: the one that is asked, else the next higher that the model knows, else its
- * highest. `undefined` when it knows none.
+ * highest. `undefined` when it knows none. A model that does not think is told nothing to stay so.
  *
  * @since 0.1.0
  * @category lowering
@@ -255,6 +255,7 @@ export const effort = (
   const asked = settings.reasoningEffort
   if (asked === undefined) return undefined
   const { efforts: known, thinks } = ModelTraits.of(model)
+  if (asked === "none" && thinks === "no") return undefined
   const able = thinks === "no" ? [] : efforts.filter((one) => known === undefined || known.includes(one))
   const sent = able.find((one) => efforts.indexOf(one) >= efforts.indexOf(asked)) ?? able.at(-1)
   if (sent === undefined) dropped("settings.reasoningEffort")

@@ -39,9 +39,13 @@ export const lacks = (
         ? "service_account"
         : undefined
     case "Token":
+    case "None":
       return undefined
-    default:
-      return row.needsKey && credential.key === undefined ? "api_key" : undefined
+    default: {
+      const { auth } = provider
+      const isDemanded = row.needsKey || (auth !== undefined && auth !== "key")
+      return isDemanded && credential.key === undefined ? "api_key" : undefined
+    }
   }
 }
 

@@ -133,6 +133,7 @@ const openaiEmbeddings = embeddings({ protocol: OpenAiEmbeddings.make({ encoding
 const openai: Partial<Dialect.Dialect> = {
   maxTokensField: "max_completion_tokens",
   maxStopSequences: 4,
+  refusals: true,
   reasoningEffort: "reasoning_effort"
 }
 
@@ -148,19 +149,35 @@ const windowPhrase: ReadonlyArray<Dialect.Phrase> = [{ phrase: "maximum context 
  */
 export const azureApiVersion = "2024-10-21"
 
-/** The address ends in `/openai/v1` for the versionless API; else deployments are part of the path. */
+/** The deployment that an address of Azure ends in, still encoded; empty where only deployments may follow. */
+const azureDeployment = (base: string): string | undefined => {
+  const found = /\/openai\/deployments(?:\/+([^/]+)(?<more>\/+[^/].*)?)?\/*$/.exec(base)
+  if (found?.groups?.["more"] !== undefined)
+    throw new RangeError("ProviderTable.route: base_url must end with the deployment, before what is asked of it")
+  return found === null ? undefined : (found[1] ?? "")
+}
+
+/**
+ * The address ends in `/openai/v1` for the versionless API; else deployments are part of the path, and may be part of
+ * the address.
+ */
 const azureRouteTo = (operation: string, { base, model, provider }: RouteOptions): Route => {
   if (/\/v1\/*$/.test(base)) {
     const query: Record<string, string> =
       provider.apiVersion === undefined ? {} : { "api-version": provider.apiVersion }
     return { path: `/${operation}`, models: "/models", query }
   }
-  const prefix = /\/openai\/*$/.test(base) ? "" : "/openai"
-  return {
-    path: `${prefix}/deployments/${encodeURIComponent(provider.deployment ?? model)}/${operation}`,
-    models: `${prefix}/models`,
-    query: { "api-version": provider.apiVersion ?? azureApiVersion }
+  const deployment = encodeURIComponent(provider.deployment ?? model)
+  const query = { "api-version": provider.apiVersion ?? azureApiVersion }
+  const stated = azureDeployment(base)
+  if (stated !== undefined) {
+    if (stated === "") return { path: `/${deployment}/${operation}`, models: undefined, query }
+    if (provider.deployment !== undefined && stated !== deployment && stated !== provider.deployment)
+      throw new RangeError("ProviderTable.route: base_url and deployment state two deployments")
+    return { path: `/${operation}`, models: undefined, query }
   }
+  const prefix = /\/openai\/*$/.test(base) ? "" : "/openai"
+  return { path: `${prefix}/deployments/${deployment}/${operation}`, models: `${prefix}/models`, query }
 }
 
 const azureRoute = (options: RouteOptions): Route => azureRouteTo("chat/completions", options)
@@ -168,6 +185,8 @@ const azureRoute = (options: RouteOptions): Route => azureRouteTo("chat/completi
 /** The versionless API, unless a version is stated. The model is the name of a deployment. */
 const azureResponsesRoute = ({ base, provider }: RouteOptions): Route => {
   const query: Record<string, string> = provider.apiVersion === undefined ? {} : { "api-version": provider.apiVersion }
+  if (azureDeployment(base) !== undefined)
+    throw new RangeError("ProviderTable.route: this API is not below a deployment; base_url must end before it")
   if (/\/v1\/*$/.test(base)) return { path: "/responses", models: "/models", query }
   const prefix = `${/\/openai\/*$/.test(base) ? "" : "/openai"}${provider.apiVersion === undefined ? "/v1" : ""}`
   return { path: `${prefix}/responses`, models: `${prefix}/models`, query }

@@ -30,7 +30,8 @@ const filesOf = (request: TokenEstimate.Sized): ReadonlyArray<Prompt.FilePartEnc
 }
 
 /**
- * Counts a request by its estimate, a calibration and the rule of the model for images.
+ * Counts a request by its estimate, a calibration and the rule of the model for images. What files cost is a figure
+ * that no calibration changes; a text is a text.
  *
  * @since 0.1.0
  * @category getters
@@ -42,15 +43,16 @@ export const calibrated = (
   calibration: TokenCalibration.Calibration
 ): TokenCounter.Count => {
   let text = estimated
-  let images = 0
+  let files = 0
   for (const file of filesOf(request)) {
-    const cost = file.mediaType.startsWith("image/") ? TokenMedia.ofPart(file, model) : undefined
-    if (cost === undefined) continue
-    text -= TokenEstimate.perImage
-    images += cost
+    if (file.mediaType.startsWith("text/")) continue
+    const isImage = file.mediaType.startsWith("image/")
+    const figure = isImage ? TokenEstimate.perImage : TokenEstimate.perFile
+    text -= figure
+    files += (isImage ? TokenMedia.ofPart(file, model) : undefined) ?? figure
   }
   const { value } = calibration[TokenCalibration.scriptOf(request)]
-  return { tokens: Math.ceil(Math.max(text, 0) * value) + images, exact: false }
+  return { tokens: Math.ceil(Math.max(text, 0) * value) + files, exact: false }
 }
 
 /** At most so many models are remembered; more are forgotten, those first that were first heard of. */

@@ -12,6 +12,7 @@ import type * as TokenCounter from "@echelon/core/TokenCounter"
 import * as TokenEstimate from "@echelon/core/TokenEstimate"
 import * as Effect from "effect/Effect"
 import * as Lowering from "./Lowering.ts"
+import * as Media from "./Media.ts"
 import * as ModelName from "./ModelName.ts"
 import * as TokenMedia from "./TokenMedia.ts"
 
@@ -133,6 +134,16 @@ class Sum {
     if (value !== undefined) this.text(typeof value === "string" ? value : (JSON.stringify(value) ?? ""))
   }
 
+  /** An image by its rule, a text that is at hand by its letters, anything else by a figure. */
+  file(part: Extract<Content, { readonly type: "file" }>): void {
+    const { mediaType } = part
+    const text = mediaType.startsWith("text/") ? Media.read(part) : undefined
+    if (text?._tag === "Base64") this.rough(Buffer.from(text.base64, "base64").toString(), 0)
+    else if (mediaType.startsWith("image/"))
+      this.rough(undefined, TokenMedia.ofPart(part, this.model) ?? TokenEstimate.perImage)
+    else this.rough(undefined, TokenEstimate.perFile)
+  }
+
   part(part: Content): void {
     switch (part.type) {
       case "text":
@@ -142,7 +153,7 @@ class Sum {
         this.rough(part.text, 0)
         break
       case "file":
-        this.rough(undefined, TokenMedia.ofPart(part, this.model) ?? TokenEstimate.perImage)
+        this.file(part)
         break
       case "tool-call":
         this.rough([part.name, part.params], per.tool)

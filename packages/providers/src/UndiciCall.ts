@@ -12,6 +12,7 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import type * as Pull from "effect/Pull"
 import * as Dispatch from "./Dispatch.ts"
+import * as NetworkFailure from "./NetworkFailure.ts"
 
 /**
  * Options of `make`.
@@ -103,7 +104,9 @@ class UndiciCall implements Dispatch.Call, Undici.Dispatcher.DispatchHandler {
   }
 
   onResponseError(_: Undici.Dispatcher.DispatchController, error: Error): void {
-    this.fail(error)
+    // How undici says that a proxy that forwards answered 407. What cannot be sent has no connection, and no controller.
+    const isRefused = "code" in error && error.code === "UND_ERR_INVALID_ARG" && this.controller !== undefined
+    this.fail(isRefused && this.options.isProxied(this.request.origin) ? NetworkFailure.proxyRefused(407) : error)
   }
 
   // --- for Wire -------------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ import type * as Scope from "effect/Scope"
 import * as Certificates from "./Certificates.ts"
 import type * as ConnectionOptions from "./ConnectionOptions.ts"
 import type * as Dispatch from "./Dispatch.ts"
+import * as NetworkFailure from "./NetworkFailure.ts"
 import * as Proxy from "./Proxy.ts"
 import * as UndiciCall from "./UndiciCall.ts"
 
@@ -43,6 +44,23 @@ const poolOptions = (options: ConnectionOptions.ConnectionOptions) => ({
   bodyTimeout: 0
 })
 
+/** Says with which status a proxy refused a tunnel; undici says that there is none. */
+const tellingRefusals: Undici.Dispatcher.DispatcherComposeInterceptor = (dispatch) => (options, handler) =>
+  dispatch(options, {
+    onRequestStart: (controller, context) => handler.onRequestStart?.(controller, context),
+    onRequestUpgrade: (controller, status, headers, socket) => {
+      if (status === 200) return handler.onRequestUpgrade?.(controller, status, headers, socket)
+      // What it still says is not heard.
+      socket.on("error", () => {}).destroy()
+      handler.onResponseError?.(controller, NetworkFailure.proxyRefused(status))
+    },
+    onResponseStart: (controller, status, headers, message) =>
+      handler.onResponseStart?.(controller, status, headers, message),
+    onResponseData: (controller, chunk) => handler.onResponseData?.(controller, chunk),
+    onResponseEnd: (controller, trailers) => handler.onResponseEnd?.(controller, trailers),
+    onResponseError: (controller, error) => handler.onResponseError?.(controller, error)
+  })
+
 const throughProxy = (
   undici: typeof Undici,
   options: ConnectionOptions.ConnectionOptions,
@@ -59,7 +77,11 @@ const throughProxy = (
     requestTls: connect,
     // A proxy that takes the connection and does not answer cannot be reached either.
     clientFactory: (origin, more) =>
-      new undici.Pool(origin, { ...more, connections: own.connections, headersTimeout: options.connectTimeout }),
+      new undici.Pool(origin, {
+        ...more,
+        connections: own.connections,
+        headersTimeout: options.connectTimeout
+      }).compose(tellingRefusals),
     factory: (origin, more) => new undici.Pool(origin, { ...more, ...own })
   })
 }

@@ -220,8 +220,9 @@ const networkError = (broken: Dispatch.Broken, origin: string): LlmError.LlmErro
   if (failure.code === "UND_ERR_HEADERS_OVERFLOW")
     return ErrorReply.malformed("the headers of the answer are larger than allowed; raise max_header_bytes")
   const where = broken.isProxied ? `talking to ${origin} through a proxy` : `talking to ${origin}`
+  const what = failure.words === undefined ? failure.code : `${failure.words}:`
   return LlmError.make({
     reason: { _tag: "Network", kind: failure.kind },
-    detail: failure.code === undefined ? where : `${failure.code} ${where}`
+    detail: what === undefined ? where : `${what} ${where}`
   })
 }

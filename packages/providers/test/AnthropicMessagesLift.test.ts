@@ -61,7 +61,14 @@ it("reads a budget to think with as an effort, and keeps it", () => {
     return input.settings?.reasoningEffort
   }
   expect([effort(1024), effort(8000), effort(32_000)]).toEqual(["low", "medium", "high"])
-  expect(lift({ thinking: { type: "disabled" } }).input.settings).toBe(undefined)
+  const off = lift({ thinking: { type: "disabled" } }).input
+  expect([off.settings, off.providerOptions]).toEqual([{ reasoningEffort: "none" }, undefined])
+  // How hard to work, without thinking.
+  const both = lift({ thinking: { type: "disabled" }, output_config: { effort: "low" } }).input
+  expect([both.settings, both.providerOptions]).toEqual([
+    { reasoningEffort: "low" },
+    { [own]: { thinking: { type: "disabled" } } }
+  ])
   expect(lift({ output_config: { effort: "max" } }).input.providerOptions).toEqual({
     [own]: { output_config: { effort: "max" } }
   })

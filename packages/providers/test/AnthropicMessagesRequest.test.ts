@@ -13,6 +13,8 @@ const lower = (input: LlmRequest.Input, options: Partial<Protocol.Options> = {},
 
 const messages = (prompt: ReadonlyArray<LlmRequest.Message>) => lower({ prompt }).body.messages
 
+const closed = { type: "object", properties: {}, additionalProperties: false }
+
 it("says every setting, tools, choice and schema", () => {
   const { body, dropped } = lower(
     {
@@ -22,7 +24,7 @@ it("says every setting, tools, choice and schema", () => {
       ],
       tools: [{ name: "f", description: "d", parameters: { type: "object" }, strict: true }],
       toolChoice: "required",
-      responseFormat: { type: "json", name: "answer", schema: { type: "object" } },
+      responseFormat: { type: "json", name: "answer", schema: closed },
       settings: { temperature: 0.1, maxOutputTokens: 7, topP: 0.2, topK: 4, stop: ["x"], parallelToolCalls: false }
     },
     {},
@@ -37,9 +39,9 @@ it("says every setting, tools, choice and schema", () => {
     stop_sequences: ["x"],
     system: "be brief",
     messages: [{ role: "user", content: [{ type: "text", text: "hi" }] }],
-    tools: [{ name: "f", description: "d", input_schema: { type: "object" }, strict: true }],
+    tools: [{ name: "f", description: "d", input_schema: closed, strict: true }],
     tool_choice: { type: "any", disable_parallel_tool_use: true },
-    output_config: { format: { type: "json_schema", schema: { type: "object" } } },
+    output_config: { format: { type: "json_schema", schema: closed } },
     stream: true
   })
   expect(dropped).toEqual([])
@@ -265,4 +267,43 @@ it("lowers a limit to what the model can write", () => {
     { model: "claude-3-haiku-20240307", maxOutputTokens: 4_096 }
   )
   expect([body.max_tokens, dropped]).toEqual([4_096, ["settings.maxOutputTokens (lowered to 4096)"]])
+})
+
+it("holds an answer to a closed schema, and says nothing of one that names nothing", () => {
+  const json = (schema: Readonly<Record<string, unknown>>) => {
+    const { body, dropped } = lower({ prompt: "x", responseFormat: { type: "json", name: "a", schema } })
+    return [body.output_config, dropped]
+  }
+  const age = { type: "integer", minimum: 0 }
+  expect(json({ type: "object", properties: { age }, required: ["age"], additionalProperties: true })).toEqual([
+    {
+      format: {
+        type: "json_schema",
+        schema: {
+          type: "object",
+          properties: { age: { type: "integer", description: '{"minimum":0}' } },
+          required: ["age"],
+          additionalProperties: false
+        }
+      }
+    },
+    ["responseFormat.schema.minimum (in the description)"]
+  ])
+  expect(json({ type: "object" })).toEqual([undefined, ["responseFormat"]])
+})
+
+it("gives every tool a schema of an object, and a strict one a closed schema", () => {
+  const tool = (parameters: Readonly<Record<string, unknown>>, strict?: boolean) => {
+    const { body, dropped } = lower({ prompt: "x", tools: [{ name: "f", parameters, strict }] })
+    return [body.tools, dropped]
+  }
+  expect(tool({})).toEqual([[{ name: "f", input_schema: { type: "object", properties: {} } }], []])
+  const open = { type: "object", properties: { a: { type: "string" } } }
+  expect(tool(open)).toEqual([[{ name: "f", input_schema: open }], []])
+  expect(tool(open, true)).toEqual([
+    [{ name: "f", input_schema: { ...open, additionalProperties: false }, strict: true }],
+    []
+  ])
+  const record = { type: "object", additionalProperties: { type: "number" } }
+  expect(tool(record, true)).toEqual([[{ name: "f", input_schema: record }], ["tools.strict"]])
 })

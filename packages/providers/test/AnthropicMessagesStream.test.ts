@@ -286,3 +286,16 @@ it("parses buffered replies, and fails at what is none", () => {
     metadata: { anthropic: { type: "thinking", signature: "s" } }
   })
 })
+
+it("takes a reason that is a name of every object for one that nobody knows", () => {
+  for (const reason of ["constructor", "toString", "__proto__"])
+    expect(finishOf(run([start, end(reason), done]))?.reason).toBe("other")
+  const odd = run([start, delta(0, { type: "constructor" }), end(), done])
+  expect(odd).toContainEqual({ type: "response-metadata", metadata: { anthropic: { delta: { type: "constructor" } } } })
+})
+
+it("keeps what a hidden thought holds beside its data", () => {
+  const block = { type: "redacted_thinking", data: "ZW5j", unheard: 1 }
+  const [, thought] = LlmReply.fold(run([start, begin(0, block), stop(0), end(), done]))
+  expect(thought?.metadata).toEqual({ anthropic: { type: "redacted_thinking", redactedData: "ZW5j", unheard: 1 } })
+})

@@ -50,10 +50,31 @@ it("tells newer models an effort", () => {
     effort: "low",
     dropped: ["settings.reasoningEffort (low)"]
   })
-  const json = { responseFormat: { type: "json", name: "a", schema: { type: "object" } } } as const
+  const schema = { type: "object", properties: {}, additionalProperties: false }
+  const json = { responseFormat: { type: "json", name: "a", schema } } as const
   expect(lower("claude-opus-5", { ...json, ...effort("low") }).body.output_config).toEqual({
     effort: "low",
-    format: { type: "json_schema", schema: { type: "object" } }
+    format: { type: "json_schema", schema }
+  })
+})
+
+it("tells a model not to think only where it would by itself", () => {
+  const off = (model: string) => said(lower(model, effort("none", { temperature: 0.5 })))
+  for (const model of ["claude-opus-5", "claude-opus-5-20260901", "claude-sonnet-5", "claude-haiku-5-5"])
+    expect([model, off(model)]).toMatchObject([model, { thinking: { type: "disabled" }, effort: undefined }])
+  for (const model of ["claude-opus-5-5", "claude-fable-5-1"])
+    expect([model, off(model)]).toMatchObject([
+      model,
+      { thinking: adaptive, effort: "low", dropped: ["settings.reasoningEffort (low)", "settings.temperature"] }
+    ])
+  for (const model of ["claude-sonnet-4-6", "claude-opus-4-5", "claude-3-7-sonnet-latest", "claude-3-haiku-20240307"])
+    expect([model, off(model)]).toEqual([model, { ...none, max: 4_096, dropped: [] }])
+  expect(off("a-model").dropped).toEqual(["settings.reasoningEffort"])
+  expect(said(lower("claude-opus-4-8", effort("xhigh"))).effort).toBe("xhigh")
+  expect(said(lower("claude-opus-4-6", effort("xhigh"))).dropped).toEqual(["settings.reasoningEffort (high)"])
+  expect(said(lower("claude-opus-4-5", effort("xhigh")))).toMatchObject({
+    thinking: enabled(24_576),
+    dropped: ["settings.reasoningEffort (high)"]
   })
 })
 

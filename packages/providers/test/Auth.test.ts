@@ -33,11 +33,26 @@ it("takes what a file states, or else the rule of the kind", () => {
     expect(Auth.choose(offer, { auth }, credential)).toEqual(expected)
 })
 
+it("puts a key where a file says", () => {
+  const plain: Auth.Offer = { auth: Auth.header("x-key") }
+  const bedrock: Auth.Offer = { auth: Auth.sigV4("bedrock") }
+  const cases: ReadonlyArray<readonly [Plan.AuthKind, string | undefined, Auth.Auth]> = [
+    ["bearer", undefined, Auth.bearer],
+    ["header", "X-Api-Key", Auth.header("x-api-key")],
+    ["query", "Key", Auth.query("Key")],
+    ["none", undefined, Auth.none]
+  ]
+  for (const offer of [plain, bedrock])
+    for (const credential of [key, none, aws])
+      for (const [auth, authName, expected] of cases)
+        expect(Auth.choose(offer, { auth, authName }, credential)).toEqual(expected)
+})
+
 it("has the word of a file for each", () => {
   const all = [Auth.bearer, Auth.header("a"), Auth.query("a"), Auth.none, Auth.sigV4("s"), Auth.google(), Auth.token]
-  expect(all.map(Auth.kindOf)).toEqual(["key", "key", "key", "key", "sigv4", "google", "token"])
+  expect(all.map(Auth.kindOf)).toEqual(["bearer", "header", "query", "none", "sigv4", "google", "token"])
   expect(all.map(Auth.isStatic)).toEqual([true, true, true, true, false, false, false])
-  expect(new Set(all.map(Auth.kindOf))).toEqual(new Set(Plan.authKinds))
+  expect(new Set(["key", ...all.map(Auth.kindOf)])).toEqual(new Set(Plan.authKinds))
 })
 
 it("shows a key", () => {

@@ -18,6 +18,8 @@ const mark = { bedrock: { cachePoint: { type: "default" } } }
 const point = { cachePoint: { type: "default" } }
 const tool = (name: string): LlmRequest.Tool => ({ name, parameters: { type: "object" } })
 
+const closed = { type: "object", properties: {}, additionalProperties: false }
+
 it("says every setting, tools, choice and schema, and no model", () => {
   const { body, dropped } = lower(
     {
@@ -27,7 +29,7 @@ it("says every setting, tools, choice and schema, and no model", () => {
       ],
       tools: [{ name: "f", description: "d", parameters: { type: "object" }, strict: true }, tool("g")],
       toolChoice: "required",
-      responseFormat: { type: "json", name: "answer", schema: { type: "object" } },
+      responseFormat: { type: "json", name: "answer", schema: closed },
       settings: { temperature: 0.1, maxOutputTokens: 7, topP: 0.2, topK: 4, stop: ["x"] }
     },
     {},
@@ -39,7 +41,7 @@ it("says every setting, tools, choice and schema, and no model", () => {
     inferenceConfig: { temperature: 0.1, maxTokens: 7, topP: 0.2, stopSequences: ["x"] },
     toolConfig: {
       tools: [
-        { toolSpec: { name: "f", description: "d", inputSchema: { json: { type: "object" } }, strict: true } },
+        { toolSpec: { name: "f", description: "d", inputSchema: { json: closed }, strict: true } },
         { toolSpec: { name: "g", inputSchema: { json: { type: "object" } } } }
       ],
       toolChoice: { any: {} }
@@ -48,7 +50,7 @@ it("says every setting, tools, choice and schema, and no model", () => {
     outputConfig: {
       textFormat: {
         type: "json_schema",
-        structure: { jsonSchema: { name: "answer", schema: '{"type":"object"}' } }
+        structure: { jsonSchema: { name: "answer", schema: JSON.stringify(closed) } }
       }
     }
   })

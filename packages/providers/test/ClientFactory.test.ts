@@ -113,6 +113,12 @@ it.effect("says what is unknown and what is near", () =>
     expect(error.reason).toMatchObject({ _tag: "UnknownTarget", kind: "provider", name: "opnai" })
     expect(error.reason._tag === "UnknownTarget" && error.reason.known.includes("mine")).toBe(true)
     expect(error.detail).toContain('did you mean "openai"')
+    expect((yield* failing(rootOf({}), "bedrock", "x")).detail).toBe(
+      'the kind "bedrock" needs a file: its address is made of a region'
+    )
+    expect((yield* failing(rootOf({}), "azure-openai", "x")).detail).toBe(
+      'the kind "azure-openai" needs a file: it has no address of its own'
+    )
     for (const name of ["toString", "__proto__", "azure-openai"])
       expect((yield* failing(rootOf({}), name, "x")).reason._tag).toBe("UnknownTarget")
     expect((yield* failing(rootOf({ openai: provider({ models: {} }) }), "openai")).reason._tag).toBe("UnknownTarget")
@@ -283,16 +289,23 @@ it.effect("checks as the provider allows: a list of models, a few tokens, or not
     const root = rootOf({
       listing: provider({ name: "listing" }),
       pinged: provider({ name: "pinged", healthCheck: "ping" }),
+      // Below a deployment there is no list of models.
+      azure: provider({
+        name: "azure",
+        kind: "azure-openai",
+        baseUrl: "https://azure.test/openai/deployments/gpt-4o"
+      }),
       never: provider({ name: "never", healthCheck: "none" }),
       down: provider({ name: "down", baseUrl: "https://down.test/v1" })
     })
-    const clients = yield* Effect.forEach(["listing", "pinged", "never", "down"], (name) =>
+    const clients = yield* Effect.forEach(["listing", "pinged", "azure", "never", "down"], (name) =>
       factory.create(root, name, "gpt-4o")
     )
     const found = yield* factory.healthCheck(clients)
     expect(Object.entries(found).map(([id, { status }]) => `${id} ${status}`)).toEqual([
       "listing-gpt-4o healthy",
       "pinged-gpt-4o healthy",
+      "azure-gpt-4o healthy",
       "never-gpt-4o skipped",
       "down-gpt-4o unhealthy"
     ])
@@ -301,6 +314,7 @@ it.effect("checks as the provider allows: a list of models, a few tokens, or not
     expect(asked.map(({ method, path }) => `${method} ${path}`)).toEqual([
       "GET /v1/models",
       "POST /v1/chat/completions",
+      "POST /openai/deployments/gpt-4o/chat/completions",
       "GET /v1/models"
     ])
   }).pipe(Effect.provide(layer))

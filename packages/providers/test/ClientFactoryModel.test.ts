@@ -76,9 +76,7 @@ it("an id of Bedrock means Bedrock, whoever made the model", () => {
   ]
   for (const id of ids) expect([id, resolve(id, none, ["anthropic", "groq"])]).toEqual([id, `bedrock/${id}`])
   const planned = rootOf(provider("aws", "bedrock"), provider("direct", "anthropic"))
-  expect(resolve("anthropic.claude-3-haiku-20240307-v1:0", planned)).toBe(
-    "aws/anthropic.claude-3-haiku-20240307-v1:0"
-  )
+  expect(resolve("anthropic.claude-3-haiku-20240307-v1:0", planned)).toBe("aws/anthropic.claude-3-haiku-20240307-v1:0")
   expect(resolve("claude-3-haiku-20240307", planned)).toBe("direct/claude-3-haiku-20240307")
   // Without the vendor it is no id of Bedrock.
   expect(resolve("claude-3-haiku-20240307", rootOf(provider("aws", "bedrock")))).toBe(

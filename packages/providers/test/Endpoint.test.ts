@@ -28,6 +28,28 @@ it("joins addresses and paths", () => {
   expect(make("openai").origin).toBe("https://api.openai.com")
 })
 
+it("puts a key where the file says, and nowhere else", () => {
+  const own = (provider: Partial<Plan.Provider>, key = "k&x") =>
+    make("openai-compatible", { baseUrl, ...provider }, { key })
+  const baseUrl = "https://gate.test/v1?a=1"
+  const query = own({ auth: "query", authName: "api key" })
+  expect(urlOf(query)).toBe("https://gate.test/v1/chat/completions?a=1&api+key=k%26x")
+  expect(headersOf(query)["authorization"]).toBe(undefined)
+  expect(Redacted.value(query.models?.url ?? Redacted.make(""))).toBe("https://gate.test/v1/models?a=1&api+key=k%26x")
+  expect(query.redaction("it was k&x")).not.toContain("k&x")
+  const header = own({ auth: "header", authName: "X-Api-Key" })
+  expect(headersOf(header)).toMatchObject({ "x-api-key": "k&x" })
+  expect(headersOf(header)["authorization"]).toBe(undefined)
+  expect(headersOf(make("anthropic", { auth: "bearer" }, { key: "k" }))).toMatchObject({ authorization: "Bearer k" })
+  expect(headersOf(make("anthropic", { auth: "bearer" }, { key: "k" }))["x-api-key"]).toBe(undefined)
+  expect(headersOf(make("openai", { auth: "none" }, { key: "k" }))["authorization"]).toBe(undefined)
+  expect(() => own({ auth: "query" })).toThrow("auth_name")
+  expect(() => own({ auth: "header" })).toThrow("auth_name")
+  expect(() => own({ auth: "header", authName: "" })).toThrow("auth_name")
+  expect(() => own({ auth: "header", authName: "x y" })).toThrow("a header's name")
+  expect(() => own({ auth: "header", authName: "Host" })).toThrow("host belongs to the connection")
+})
+
 it("knows both addresses of Azure", () => {
   const baseUrl = "https://x.openai.azure.com"
   expect(urlOf(make("azure-openai", { baseUrl }, { model: "gpt 4" }))).toBe(
@@ -39,6 +61,32 @@ it("knows both addresses of Azure", () => {
   expect(urlOf(make("azure-openai", { baseUrl: `${baseUrl}/openai/v1/` }))).toBe(
     `${baseUrl}/openai/v1/chat/completions`
   )
+})
+
+it("knows an address of Azure that holds the deployment", () => {
+  const resource = "https://x.openai.azure.com"
+  const baseUrl = `${resource}/openai/deployments/my%20gpt`
+  const expected = `${baseUrl}/chat/completions?api-version=${ProviderTable.azureApiVersion}`
+  for (const address of [baseUrl, `${baseUrl}//`, `${resource}/openai/deployments/my gpt`])
+    expect(urlOf(make("azure-openai", { baseUrl: address }))).toBe(expected)
+  expect(urlOf(make("azure-openai", { baseUrl, deployment: "my gpt" }))).toBe(expected)
+  expect(urlOf(make("azure-openai", { baseUrl: `${resource}/openai/deployments/` }, { model: "my gpt" }))).toBe(
+    expected
+  )
+  // As the portal shows it.
+  expect(urlOf(make("azure-openai", { baseUrl: `${baseUrl}?api-version=2025-01-01-preview` }))).toBe(
+    `${baseUrl}/chat/completions?api-version=2025-01-01-preview`
+  )
+  expect(urlOf(make("azure-openai", { baseUrl: `${resource}?api-version=2025-01-01`, apiVersion: "2024-10-21" }))).toBe(
+    `${resource}/openai/deployments/a-model/chat/completions?api-version=2024-10-21`
+  )
+  const embed = make("azure-openai", { baseUrl }).embed
+  expect(embed && Redacted.value(embed.url)).toBe(`${baseUrl}/embeddings?api-version=${ProviderTable.azureApiVersion}`)
+  // The list of models is not below a deployment.
+  expect(make("azure-openai", { baseUrl }).models).toBe(undefined)
+  expect(() => make("azure-openai", { baseUrl, deployment: "other" })).toThrow("two deployments")
+  expect(() => make("azure-openai", { baseUrl: `${baseUrl}/chat/completions` })).toThrow("must end with the deployment")
+  expect(() => make("azure-openai-responses", { baseUrl })).toThrow("not below a deployment")
 })
 
 it("knows the addresses of Azure for the Responses API", () => {

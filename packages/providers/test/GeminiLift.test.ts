@@ -105,7 +105,7 @@ it("reads choices and ways to think", () => {
   expect(choice({ mode: "AUTO" })).toEqual(["auto", undefined, []])
   expect(choice({ mode: "NONE" })).toEqual(["none", undefined, []])
   expect(choice({ mode: "ANY" })).toEqual(["required", undefined, []])
-  expect(choice({ mode: "VALIDATED" })).toEqual(["auto", true, []])
+  expect(choice({ mode: "VALIDATED" })).toEqual(["auto", undefined, []])
   const several = ["toolConfig.functionCallingConfig.allowedFunctionNames"]
   expect(choice({ mode: "ANY", allowedFunctionNames: ["f", "g"] })).toEqual(["required", undefined, several])
   const thinking = (thinkingConfig: object) => {
@@ -114,7 +114,27 @@ it("reads choices and ways to think", () => {
   }
   expect(thinking({ thinkingBudget: 8192, includeThoughts: true })).toEqual(["medium", true])
   expect(thinking({ thinkingBudget: 8192 })).toEqual(["medium", false])
-  expect(thinking({ thinkingBudget: 0 })).toEqual([undefined, false])
+  expect(thinking({ thinkingBudget: 0 })).toEqual(["none", true])
+  expect(thinking({ thinkingBudget: 0, includeThoughts: true })).toEqual(["none", false])
+  expect(thinking({ thinkingBudget: -1 })).toEqual([undefined, false])
+})
+
+it("takes tools whose calls are validated for strict only where their schemas are", () => {
+  const validated = (parametersJsonSchema: object) =>
+    lift({
+      tools: [{ functionDeclarations: [{ name: "f", parametersJsonSchema }] }],
+      toolConfig: { functionCallingConfig: { mode: "VALIDATED" } }
+    }).input
+  const open = { type: "object", properties: { a: { type: "string" } } }
+  const mode = { toolConfig: { functionCallingConfig: { mode: "VALIDATED" } } }
+  const { providerOptions, tools } = validated(open)
+  expect([tools, providerOptions]).toEqual([
+    [{ name: "f", parameters: open }],
+    { "protocol:gemini-generate-content": mode }
+  ])
+  const closed = { ...open, required: ["a"], additionalProperties: false }
+  expect(validated(closed).tools).toEqual([{ name: "f", parameters: closed, strict: true }])
+  expect(validated(closed).providerOptions).toBe(undefined)
 })
 
 it("gives calls ids of their place, and results those of their calls", () => {

@@ -82,11 +82,11 @@ it("says settings, and reports what it cannot say", () => {
 })
 
 it("asks for thought as the model's generation understands it", () => {
-  const thinking = (model: string, reasoningEffort: "minimal" | "low" | "medium" | "high") => {
+  const thinking = (model: string, reasoningEffort: LlmRequest.Settings["reasoningEffort"]) => {
     const { body, dropped } = lower({ prompt: "hi", settings: { reasoningEffort } }, model)
     const config = body["generationConfig"] as { thinkingConfig?: Record<string, unknown> } | undefined
     const { includeThoughts, ...rest } = config?.thinkingConfig ?? {}
-    expect(includeThoughts).toBe(config === undefined ? undefined : true)
+    expect(includeThoughts).toBe(config === undefined || rest["thinkingBudget"] === 0 ? undefined : true)
     return [rest, dropped]
   }
   const inexact = (effort: string) => [`settings.reasoningEffort (${effort})`]
@@ -100,7 +100,16 @@ it("asks for thought as the model's generation understands it", () => {
   expect(thinking("gemini-3.1-pro-preview", "medium")).toEqual([{ thinkingLevel: "medium" }, []])
   expect(thinking("gemini-flash-latest", "high")).toEqual([{ thinkingLevel: "high" }, []])
   for (const model of ["gemini-2.0-flash", "gemini-1.5-pro", "gemma-3-27b-it"])
-    expect(thinking(model, "high")).toEqual([{}, ["settings.reasoningEffort"]])
+    expect([thinking(model, "high"), thinking(model, "none")]).toEqual([
+      [{}, ["settings.reasoningEffort"]],
+      [{}, []]
+    ])
+  expect(thinking("gemini-2.5-flash", "none")).toEqual([{ thinkingBudget: 0 }, []])
+  expect(thinking("gemini-2.5-pro", "none")).toEqual([{ thinkingBudget: 512 }, inexact("minimal")])
+  expect(thinking("gemini-3-flash-preview", "none")).toEqual([{ thinkingLevel: "minimal" }, inexact("minimal")])
+  expect(thinking("gemini-3.1-pro-preview", "none")).toEqual([{ thinkingLevel: "low" }, inexact("low")])
+  expect(thinking("gemini-2.5-pro", "xhigh")).toEqual([{ thinkingBudget: 24576 }, inexact("high")])
+  expect(thinking("gemini-3-flash-preview", "xhigh")).toEqual([{ thinkingLevel: "high" }, inexact("high")])
 })
 
 it("reads a generation off a name", () => {

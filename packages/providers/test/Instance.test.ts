@@ -269,6 +269,51 @@ it.effect("carries the whole body of a buffered reply in the lane", () =>
   })
 )
 
+it.effect("keeps the whole body of a buffered reply in an answer, whatever it begins with", () =>
+  Effect.gen(function* () {
+    const gemini = (part: object) => ({ candidates: [{ content: { parts: [part] }, finishReason: "STOP" }] })
+    const chat = (message: object) => ({ choices: [{ message, finish_reason: "stop" }] })
+    const call = { function: { name: "f", arguments: "{}" } }
+    const bedrock = { output: { message: { content: [{ text: "a" }] } }, stopReason: "end_turn" }
+    for (const [kind, protocol, reply] of [
+      ["gemini", "gemini-generate-content", gemini({ text: "a" })],
+      ["gemini", "gemini-generate-content", gemini({ text: "a", thought: true })],
+      ["gemini", "gemini-generate-content", gemini({ functionCall: { name: "f" } })],
+      ["groq", "openai-chat", chat({ content: "a" })],
+      ["groq", "openai-chat", chat({ tool_calls: [call] })],
+      ["bedrock", "bedrock-converse", bedrock]
+    ] as const) {
+      const server = yield* serve((_, response) => json(response, 200, reply))
+      const llm = yield* llmAt(kind, server.url)
+      const answer = yield* ask(llm, { prompt: "hi", raw: { protocol, body: { messages: [], contents: [] } } })
+      const raw = answer.content.flatMap((part) => ("raw" in part && part.raw !== undefined ? [part.raw.data] : []))
+      expect(raw).toEqual([JSON.stringify(reply)])
+    }
+  })
+)
+
+it.effect("reads Gemini's answer as an array of its events", () =>
+  Effect.gen(function* () {
+    const part = (text: string, more: object = {}) => ({ candidates: [{ content: { parts: [{ text }] }, ...more }] })
+    const events = [part("a"), part("b", { finishReason: "STOP" })]
+    const server = yield* serve((_, response) => json(response, 200, events))
+    const llm = yield* llmAt("gemini", server.url)
+    expect((yield* ask(llm, { prompt: "hi" })).text).toBe("ab")
+    const raw = { protocol: "gemini-generate-content", body: { contents: [] } }
+    const parts = yield* collect(llm, { prompt: "hi", raw })
+    expect(parts.flatMap((one) => (one.raw === undefined ? [] : [one.raw.data]))).toEqual([JSON.stringify(events)])
+
+    const broken = yield* serve((_, response) => json(response, 200, [part("a")]))
+    const error = yield* Effect.flip(ask(yield* llmAt("gemini", broken.url), { prompt: "hi" }))
+    expect(error.isRetryable).toBe(true)
+    for (const none of [[], [1], [null]]) {
+      const odd = yield* serve((_, response) => json(response, 200, none))
+      const refused = yield* Effect.flip(ask(yield* llmAt("gemini", odd.url), { prompt: "hi" }))
+      expect(refused.reason._tag).toBe("MalformedOutput")
+    }
+  })
+)
+
 it.effect("records what could not be said", () =>
   Effect.gen(function* () {
     const server = yield* serve((_, response) => json(response, 200, claudeReply))

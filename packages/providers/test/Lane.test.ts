@@ -6,6 +6,7 @@ import * as OpenAiChatLift from "@echelon/providers/OpenAiChatLift"
 import * as OpenAiResponsesLift from "@echelon/providers/OpenAiResponsesLift"
 import { describe, expect, it } from "@effect/vitest"
 import { Effect, Layer, Stream } from "effect"
+import type { Prompt } from "effect/ai"
 import { instanceOf, json, requestOf, serve, sse } from "./Support.ts"
 
 const llmAt = (kind: string, url: string, model: string, provider: Partial<Plan.Provider> = {}) =>
@@ -425,4 +426,42 @@ it("tells each field once", () => {
   const once = Lane.once((field) => dropped.push(field))
   for (const field of ["a", "b", "a"]) once(field)
   expect(dropped).toEqual(["a", "b"])
+})
+
+describe("what goes along", () => {
+  const enter = (options: Prompt.ProviderOptions, target: Lane.Target, part: "text" | "tool-call" = "text") => {
+    const dropped: Array<string> = []
+    const said: Prompt.AssistantMessagePartEncoded =
+      part === "text"
+        ? { type: "text", text: "No.", options }
+        : { type: "tool-call", id: "c", name: "f", params: {}, options }
+    const raw = { protocol: "openai-chat", body: {} }
+    const request = requestOf({ prompt: [{ role: "assistant", content: [said] }], raw })
+    const entered = Lane.enter(
+      request,
+      target,
+      Lane.once((field) => dropped.push(field))
+    )
+    return { isLane: entered.raw?.protocol === target.protocol, dropped }
+  }
+
+  it("lists a refusal where the protocol has none, whoever gave it", () => {
+    for (const owner of ["openai", "protocol:openai-chat"]) {
+      const options = { [owner]: { refusal: true } }
+      expect(enter(options, { protocol: "openai-responses", kind: "openai-responses" }).dropped).toEqual([])
+      expect(enter(options, { protocol: "anthropic-messages", kind: "anthropic" }).dropped).toEqual([
+        "messages.text.refusal"
+      ])
+    }
+  })
+
+  it("ends the lane at a call that another provider signed", () => {
+    const signed = { "gemini-openai": { extra_content: { google: { thought_signature: "c2ln" } } } }
+    expect(enter(signed, { protocol: "openai-chat", kind: "gemini-openai" }, "tool-call").isLane).toBe(true)
+    expect(enter(signed, { protocol: "openai-chat", kind: "openai" }, "tool-call")).toEqual({
+      isLane: false,
+      dropped: ["messages.tool-call.extra_content"]
+    })
+    expect(enter({}, { protocol: "openai-chat", kind: "openai" }, "tool-call").isLane).toBe(true)
+  })
 })

@@ -38,6 +38,16 @@ it("walks causes and aggregates, and stops", () => {
   for (const thrown of [undefined, null, "ECONNREFUSED", 7]) expect(NetworkFailure.classify(thrown).kind).toBe("other")
 })
 
+it("says that a proxy refused, and how", () => {
+  const thrown = new Error("fetch failed", { cause: NetworkFailure.proxyRefused(407) })
+  expect(NetworkFailure.classify(thrown)).toEqual({
+    kind: "refused",
+    code: "PROXY_REFUSED_407",
+    words: "the proxy refused the credentials, or wants some (407)"
+  })
+  expect(NetworkFailure.classify(NetworkFailure.proxyRefused(502)).words).toBe("the proxy refused with 502")
+})
+
 it("does not read messages", () => {
   expect(NetworkFailure.classify(new Error("connect ECONNREFUSED")).kind).toBe("other")
 })

@@ -76,7 +76,11 @@ it("understands the words of every dialect", () => {
   expect(input.settings).toEqual({ maxOutputTokens: 5, seed: 1, topK: 3, reasoningEffort: "high" })
   expect(input.toolChoice).toBe("required")
   expect(input.providerOptions).toEqual({ [own]: { reasoning: { exclude: true } } })
-  expect(lift({ reasoning_effort: "xhigh" }).input.providerOptions).toEqual({ [own]: { reasoning_effort: "xhigh" } })
+  for (const effort of ["none", "xhigh"]) {
+    const { providerOptions, settings } = lift({ reasoning_effort: effort }).input
+    expect([settings, providerOptions]).toEqual([{ reasoningEffort: effort }, undefined])
+  }
+  expect(lift({ reasoning_effort: "max" }).input.providerOptions).toEqual({ [own]: { reasoning_effort: "max" } })
   expect(lift({ response_format: { type: "json_object" } }).input.responseFormat).toEqual(Lift.anyObject)
 })
 
@@ -143,7 +147,7 @@ it("reads calls, their results and what was thought", () => {
       role: "assistant",
       content: [
         { type: "reasoning", text: "why", options: { [own]: {} } },
-        { type: "text", text: "no" }
+        { type: "text", text: "no", options: { [own]: { refusal: true } } }
       ]
     }
   ])
@@ -224,5 +228,32 @@ it("names the place of everything that is wrong", () => {
     "temperature: expected a number, found a string",
     "stop: expected a string or an array of strings, found an array",
     "model: expected a string, found a number"
+  ])
+})
+
+it("reads a refusal as one, in a field and in a content", () => {
+  const refused = { type: "text", text: "No.", options: { [own]: { refusal: true } } }
+  expect(promptOf({ role: "assistant", refusal: "No." })).toEqual([{ role: "assistant", content: [refused] }])
+  expect(promptOf({ role: "assistant", content: [{ type: "refusal", refusal: "No." }] })).toEqual([
+    { role: "assistant", content: [refused] }
+  ])
+})
+
+it("reads what a call holds beside its function", () => {
+  const extra_content = { google: { thought_signature: "c2ln" } }
+  const call = { id: "c", type: "function", extra_content, function: { name: "f", arguments: "{}", x: 1 } }
+  expect(promptOf({ role: "assistant", tool_calls: [call] })).toEqual([
+    {
+      role: "assistant",
+      content: [
+        {
+          type: "tool-call",
+          id: "c",
+          name: "f",
+          params: {},
+          options: { [own]: { extra_content, function: { x: 1 } } }
+        }
+      ]
+    }
   ])
 })

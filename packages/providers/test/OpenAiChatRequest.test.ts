@@ -1,6 +1,7 @@
 import type { LlmRequest } from "@echelon/core"
 import { type Dialect, OpenAiChatRequest, type Protocol } from "@echelon/providers"
 import { expect, it } from "@effect/vitest"
+import type { Prompt } from "effect/ai"
 import { optionsOf, requestOf } from "./Support.ts"
 
 const lower = (input: LlmRequest.Input, kind = "openai", options: Partial<Protocol.Options> = {}, stream = false) => {
@@ -13,6 +14,8 @@ const lower = (input: LlmRequest.Input, kind = "openai", options: Partial<Protoc
 
 const png = "iVBORw0KGgo="
 
+const closed = { type: "object", properties: {}, required: [], additionalProperties: false }
+
 it("says every setting, tools, choice and schema", () => {
   const { body, dropped } = lower({
     prompt: [
@@ -21,7 +24,7 @@ it("says every setting, tools, choice and schema", () => {
     ],
     tools: [{ name: "f", description: "d", parameters: { type: "object" }, strict: true }],
     toolChoice: { tool: "f" },
-    responseFormat: { type: "json", name: "answer", schema: { type: "object" }, strict: true },
+    responseFormat: { type: "json", name: "answer", schema: closed, strict: true },
     settings: {
       temperature: 0.1,
       maxOutputTokens: 7,
@@ -48,12 +51,10 @@ it("says every setting, tools, choice and schema", () => {
     presence_penalty: 0.4,
     frequency_penalty: 0.5,
     reasoning_effort: "low",
-    tools: [
-      { type: "function", function: { name: "f", description: "d", parameters: { type: "object" }, strict: true } }
-    ],
+    tools: [{ type: "function", function: { name: "f", description: "d", parameters: closed, strict: true } }],
     tool_choice: { type: "function", function: { name: "f" } },
     parallel_tool_calls: false,
-    response_format: { type: "json_schema", json_schema: { name: "answer", schema: { type: "object" }, strict: true } }
+    response_format: { type: "json_schema", json_schema: { name: "answer", schema: closed, strict: true } }
   })
   expect(dropped).toEqual([])
 })
@@ -372,4 +373,77 @@ it("lists that a result is not marked as failed", () => {
     })
   expect(result(true).dropped).toEqual(["messages.tool-result.isFailure"])
   expect(result(false).dropped).toEqual([])
+})
+
+it("closes a schema only where it is asked to be held to", () => {
+  const said = (schema: Readonly<Record<string, unknown>>, strict?: boolean) => {
+    const { body, dropped } = lower({ prompt: "x", responseFormat: { type: "json", name: "a", schema, strict } })
+    return [body.response_format.json_schema, dropped]
+  }
+  const open = { type: "object", properties: { a: { type: "string" } } }
+  expect(said(open)).toEqual([{ name: "a", schema: open }, []])
+  expect(said(open, true)).toEqual([
+    { name: "a", schema: { ...open, required: ["a"], additionalProperties: false }, strict: true },
+    ["responseFormat.schema.required (all)"]
+  ])
+  // Closed, it could only be empty.
+  expect(said({ type: "object" }, true)).toEqual([
+    { name: "a", schema: { type: "object" }, strict: false },
+    ["responseFormat.strict"]
+  ])
+})
+
+it("gives reasoning of nobody in particular back where it is read, with an empty record of options too", () => {
+  const prompt = (options?: Prompt.ProviderOptions): LlmRequest.Input["prompt"] => [
+    { role: "user", content: "hi" },
+    {
+      role: "assistant",
+      content: [
+        { type: "reasoning", text: "hm", ...(options === undefined ? {} : { options }) },
+        { type: "tool-call", id: "c", name: "f", params: {}, options: {} }
+      ]
+    }
+  ]
+  const deepseek = { dialect: { ...optionsOf("deepseek").dialect, reasoningInput: "reasoning_content" } } as const
+  for (const options of [undefined, {}]) {
+    const { body, dropped } = lower({ prompt: prompt(options) }, "deepseek", deepseek)
+    expect([body.messages[1].reasoning_content, dropped]).toEqual(["hm", []])
+  }
+  const other = lower({ prompt: prompt({ anthropic: { signature: "s" } }) }, "deepseek", deepseek)
+  expect([other.body.messages[1].reasoning_content, other.dropped]).toEqual([undefined, ["messages.reasoning"]])
+})
+
+it("gives back what a call held beside its function, to who gave it", () => {
+  const own = { extra_content: { google: { thought_signature: "c2ln" } }, function: { x: 1 }, id: "other" }
+  const input: LlmRequest.Input = {
+    prompt: [
+      {
+        role: "assistant",
+        content: [{ type: "tool-call", id: "c", name: "f", params: {}, options: { "gemini-openai": own } }]
+      }
+    ]
+  }
+  const plain = { id: "c", type: "function", function: { name: "f", arguments: "{}" } }
+  expect(lower(input, "gemini-openai").body.messages[0].tool_calls).toEqual([
+    { extra_content: own.extra_content, ...plain, function: { x: 1, ...plain.function } }
+  ])
+  expect(lower(input, "openai").body.messages[0].tool_calls).toEqual([plain])
+})
+
+it("says a refusal as such, or as text that is listed", () => {
+  const input: LlmRequest.Input = {
+    prompt: [
+      {
+        role: "assistant",
+        content: [{ type: "text", text: "No.", options: { "openai-responses": { refusal: true } } }]
+      }
+    ]
+  }
+  const openai = lower(input, "openai", { dialect: { ...optionsOf("openai").dialect, refusals: true } })
+  expect([openai.body.messages, openai.dropped]).toEqual([[{ role: "assistant", content: null, refusal: "No." }], []])
+  const other = lower(input, "mistral")
+  expect([other.body.messages, other.dropped]).toEqual([
+    [{ role: "assistant", content: "No." }],
+    ["messages.text.refusal"]
+  ])
 })

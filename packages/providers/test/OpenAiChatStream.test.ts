@@ -458,3 +458,90 @@ it("fails at a reply without a choice, and at an error", () => {
     errorOf(OpenAiChat.protocol.parse({ error: { code: "insufficient_quota" } }, optionsOf("openai")))?.reason._tag
   ).toBe("QuotaExhausted")
 })
+
+it("keeps what a call holds beside its function", () => {
+  const signed = { google: { thought_signature: "c2ln" } }
+  const events = [
+    chunk({
+      tool_calls: [
+        { index: 0, id: "c", type: "function", extra_content: signed, function: { name: "f", arguments: "", x: 1 } }
+      ]
+    }),
+    chunk({ tool_calls: [{ index: 0, function: { arguments: "{}" } }] }),
+    chunk({}, "tool_calls")
+  ]
+  const call = {
+    type: "tool-call",
+    id: "c",
+    name: "f",
+    params: {},
+    metadata: { "gemini-openai": { extra_content: signed, function: { x: 1 } } }
+  }
+  expect(run(events, optionsOf("gemini-openai"))).toContainEqual(call)
+})
+
+it("carries calls of no function, and goes on", () => {
+  const custom = { id: "c", type: "custom", custom: { name: "code", input: "a = 1" } }
+  const whole = {
+    id: "r",
+    choices: [
+      {
+        message: {
+          tool_calls: [custom, { id: "d", type: "function", function: "f" }, { id: "e", function: { name: "g" } }]
+        },
+        finish_reason: "tool_calls"
+      }
+    ]
+  }
+  const parts = OpenAiChatStream.parse(whole, optionsOf("openai"))
+  expect(parts).toContainEqual({ type: "response-metadata", metadata: { openai: { tool_call: custom } } })
+  expect(parts).toContainEqual({
+    type: "response-metadata",
+    metadata: { openai: { tool_call: { id: "d", type: "function" } } }
+  })
+  expect(parts).toContainEqual({ type: "tool-call", id: "e", name: "g", params: {} })
+  expect(finishOf(parts)?.reason).toBe("tool-calls")
+
+  const streamed = run([
+    chunk({ tool_calls: [{ index: 0, id: "c", type: "custom", custom: { name: "code", input: "" } }] }),
+    chunk({ tool_calls: [{ index: 0, custom: { input: "a " } }] }),
+    chunk({ tool_calls: [{ index: 0, custom: { input: "= 1" } }] }),
+    chunk({}, "tool_calls")
+  ])
+  expect(streamed).toContainEqual({ type: "response-metadata", metadata: { openai: { tool_call: custom } } })
+  expect(typesOf(streamed)).not.toContain("tool-params-start")
+})
+
+it("says that it called tools, whatever reason it gives", () => {
+  const calls = [{ index: 0, id: "c", function: { name: "f", arguments: "{}" } }]
+  expect(finishOf(run([chunk({ tool_calls: calls }), chunk({}, "stop"), "[DONE]"]))?.reason).toBe("tool-calls")
+  expect(finishOf(run([chunk({ tool_calls: calls }), chunk({}, "length"), "[DONE]"]))?.reason).toBe("length")
+  const custom = [{ index: 0, id: "c", type: "custom", custom: { name: "f", input: "x" } }]
+  expect(finishOf(run([chunk({ tool_calls: custom }), chunk({}, "stop"), "[DONE]"]))?.reason).toBe("stop")
+})
+
+it("reads a call in the older way", () => {
+  const parts = run([
+    chunk({ function_call: { name: "f", arguments: "" } }),
+    chunk({ function_call: { arguments: '{"a"' } }),
+    chunk({ function_call: { arguments: ":1}" } }),
+    chunk({}, "function_call")
+  ])
+  expect(parts).toContainEqual({ type: "tool-call", id: "r_call_0", name: "f", params: { a: 1 } })
+  expect(finishOf(parts)?.reason).toBe("tool-calls")
+  const message = { content: null, function_call: { name: "f", arguments: "{}" } }
+  const whole = OpenAiChatStream.parse({ id: "r", choices: [{ message, finish_reason: "stop" }] }, optionsOf("openai"))
+  expect(whole).toContainEqual({ type: "tool-call", id: "r_call_0", name: "f", params: {} })
+  expect(finishOf(whole)?.reason).toBe("tool-calls")
+})
+
+it("takes a reason that is a name of every object for one that nobody knows", () => {
+  for (const reason of ["constructor", "toString", "__proto__"])
+    expect(finishOf(run([chunk({ content: "a" }, reason), "[DONE]"]))?.reason).toBe("other")
+})
+
+it("reads plain texts in a content that is an array", () => {
+  const parts = run([chunk({ content: ["a", { type: "text", text: "b" }, 7] }, "stop")])
+  expect(LlmReply.fold(parts)).toContainEqual({ type: "text", text: "ab" })
+  expect(parts).toContainEqual({ type: "response-metadata", metadata: { openai: { content: 7 } } })
+})

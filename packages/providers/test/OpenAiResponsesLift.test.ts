@@ -48,8 +48,9 @@ it("reads what a body says, and keeps what only the protocol has", () => {
     providerOptions: { [own]: { reasoning: { summary: "auto" }, text: { verbosity: "low" }, truncation: "auto" } },
     raw: { protocol: "openai-responses", body }
   })
-  expect(lift({ store: true, include: ["a"], reasoning: { effort: "none" } }).input.providerOptions).toEqual({
-    [own]: { store: true, include: ["a"], reasoning: { effort: "none" } }
+  expect(lift({ reasoning: { effort: "none" } }).input.settings).toEqual({ reasoningEffort: "none" })
+  expect(lift({ store: true, include: ["a"], reasoning: { effort: "max" } }).input.providerOptions).toEqual({
+    [own]: { store: true, include: ["a"], reasoning: { effort: "max" } }
   })
 })
 

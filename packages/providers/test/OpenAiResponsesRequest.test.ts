@@ -21,6 +21,8 @@ const inputOf = (prompt: ReadonlyArray<LlmRequest.Message>, more: Partial<LlmReq
 
 const png = "iVBORw0KGgo="
 
+const closed = { type: "object", properties: {}, required: [], additionalProperties: false }
+
 it("says every setting, tools, choice and schema", () => {
   const { body, dropped } = lower({
     prompt: [
@@ -32,7 +34,7 @@ it("says every setting, tools, choice and schema", () => {
       { name: "g", parameters: {} }
     ],
     toolChoice: { tool: "f" },
-    responseFormat: { type: "json", name: "answer", schema: { type: "object" }, strict: true },
+    responseFormat: { type: "json", name: "answer", schema: closed, strict: true },
     settings: {
       temperature: 0.1,
       maxOutputTokens: 70,
@@ -54,12 +56,12 @@ it("says every setting, tools, choice and schema", () => {
     top_p: 0.2,
     reasoning: { effort: "low" },
     tools: [
-      { type: "function", name: "f", description: "d", parameters: { type: "object" }, strict: true },
-      { type: "function", name: "g", parameters: {}, strict: false }
+      { type: "function", name: "f", description: "d", parameters: closed, strict: true },
+      { type: "function", name: "g", parameters: { type: "object", properties: {} }, strict: false }
     ],
     tool_choice: { type: "function", name: "f" },
     parallel_tool_calls: false,
-    text: { format: { type: "json_schema", name: "answer", schema: { type: "object" }, strict: true } }
+    text: { format: { type: "json_schema", name: "answer", schema: closed, strict: true } }
   })
   expect(dropped).toEqual([])
 })
@@ -459,4 +461,19 @@ it("lists that a result is not marked as failed", () => {
     })
   expect(result(true).dropped).toEqual(["messages.tool-result.isFailure"])
   expect(result(false).dropped).toEqual([])
+})
+
+it("lets a model sample that is told not to think", () => {
+  const said = (model: string) => {
+    const settings = { reasoningEffort: "none", temperature: 0.5 } as const
+    const { body, dropped } = lower({ prompt: "x", settings }, { model })
+    return [body.reasoning, body.temperature, dropped]
+  }
+  expect(said("gpt-5.1")).toEqual([{ effort: "none" }, 0.5, []])
+  expect(said("gpt-5")).toEqual([
+    { effort: "minimal" },
+    undefined,
+    ["settings.temperature", "settings.reasoningEffort (minimal)"]
+  ])
+  expect(said("gpt-4o")).toEqual([undefined, 0.5, []])
 })

@@ -602,3 +602,10 @@ it("reads a buffered reply like the stream that would have built it", () => {
     usage: { inputTokens: 10, outputTokens: 7, cacheReadTokens: 4, cacheWriteTokens: 1, reasoningTokens: 5 }
   })
 })
+
+it("takes a reason that is a name of every object for one that nobody knows", () => {
+  for (const reason of ["constructor", "toString", "__proto__"]) {
+    const last = run([created, incomplete(reason)]).at(-1)
+    expect(last?.type === "finish" ? last.reason : last).toBe("other")
+  }
+})

@@ -202,7 +202,12 @@ it("says what a credential lacks", () => {
     ["bedrock", undefined, { name: "", key: undefined, weight: 1, secrets: secretsOf("") }, undefined],
     ["vertex", undefined, { name: "", key: undefined, weight: 1 }, "service_account"],
     ["vertex", undefined, { name: "", key: undefined, weight: 1, secrets: { serviceAccountFile: "f" } }, undefined],
-    ["vertex", "key", { name: "", key: undefined, weight: 1 }, "api_key"]
+    ["vertex", "key", { name: "", key: undefined, weight: 1 }, "api_key"],
+    ["openai", "none", { name: "", key: undefined, weight: 1 }, undefined],
+    ["bedrock", "none", { name: "", key: undefined, weight: 1 }, undefined],
+    ["openai", "header", { name: "", key: undefined, weight: 1 }, "api_key"],
+    ["ollama", "query", { name: "", key: undefined, weight: 1 }, "api_key"],
+    ["ollama", "bearer", { name: "", key: Redacted.make(key), weight: 1 }, undefined]
   ]
   for (const [kind, auth, credential, expected] of cases) {
     const row = ProviderTable.find(kind)

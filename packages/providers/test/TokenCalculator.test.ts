@@ -49,6 +49,19 @@ it.effect("counts images by the model's rule, outside the correction, and learns
   }).pipe(provided)
 )
 
+it.effect("a figure for a file is not corrected", () =>
+  Effect.gen(function* () {
+    const tokens = yield* TokenCalculator.TokenCalculator
+    for (let i = 0; i < 40; i++) tokens.observe("mine", words, estimated * 2)
+    const pdf = { type: "file" as const, mediaType: "application/pdf", data: new Uint8Array(9) }
+    const image = { type: "file" as const, mediaType: "image/png", data: new URL("https://a.test/i.png") }
+    const of = (content: ReadonlyArray<typeof pdf | typeof image>) =>
+      tokens.estimate("mine", requestOf({ prompt: [{ role: "user", content }] })).tokens
+    const none = of([])
+    expect([of([pdf]) - none, of([image]) - none]).toEqual([TokenEstimate.perFile, TokenEstimate.perImage])
+  }).pipe(provided)
+)
+
 it.effect("remembers no more models than it may", () =>
   Effect.gen(function* () {
     const tokens = yield* TokenCalculator.TokenCalculator

@@ -62,6 +62,31 @@ it.effect("counts text exactly, with the frame of each message", () =>
   })
 )
 
+it.effect("counts a file by what it is: an image, a text, or neither", () =>
+  Effect.gen(function* () {
+    const text = yield* load("o200k_base")
+    const of = (mediaType: string, data: string | URL | Uint8Array, model = "gpt-4o") => {
+      const { exact, tokens } = count(
+        requestOf({ prompt: [{ role: "user", content: [{ type: "file", mediaType, data }] }] }),
+        model,
+        text
+      )
+      expect(exact).toBe(false)
+      return tokens - 7
+    }
+    const bytes = new TextEncoder().encode("hello world ".repeat(1_000))
+    const pdf = new Uint8Array(100_000)
+    for (const model of ["gpt-4o", "gpt-4o-mini", "gpt-4"]) expect(of("application/pdf", pdf, model)).toBe(4_000)
+    expect(of("audio/mpeg", pdf)).toBe(4_000)
+    expect(of("application/pdf", new URL("https://a.test/a.pdf"))).toBe(4_000)
+    const words = text("hello world ".repeat(1_000)).tokens
+    expect(of("text/plain", bytes)).toBe(words)
+    expect(of("text/csv", Buffer.from(bytes).toString("base64"))).toBe(words)
+    expect(of("text/plain", new URL("https://a.test/a.txt"))).toBe(4_000)
+    expect(of("image/png", new URL("https://a.test/i.png"), "gpt-4")).toBe(1_000)
+  })
+)
+
 it.effect("counts what is not text as well as it can, and says so", () =>
   Effect.gen(function* () {
     const text = yield* load("o200k_base")

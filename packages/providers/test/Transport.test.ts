@@ -352,14 +352,30 @@ it.effect("tells that a proxy refused, and never its password", () =>
     const tunnel = yield* to("https://provider.example")
     expect(shown(yield* Effect.flip(text(tunnel())))).toEqual({
       reason: { _tag: "Network", kind: "refused" },
-      detail: "UND_ERR_ABORTED talking to https://provider.example through a proxy"
+      detail:
+        "the proxy refused the credentials, or wants some (407): talking to https://provider.example through a proxy"
     })
     expect(shown(yield* Effect.flip(text((yield* to("http://provider.example"))())))).toEqual({
       reason: { _tag: "InvalidRequest" },
       detail: "HTTP_PROXY must be the address of an HTTP proxy, such as http://proxy.example:3128"
     })
     const forward = yield* to("http://provider.example", { proxy: Redacted.make(address) })
-    expect(shown(yield* Effect.flip(text(forward())))).toMatchObject({ reason: { _tag: "Network", kind: "refused" } })
+    expect(shown(yield* Effect.flip(text(forward())))).toEqual({
+      reason: { _tag: "Network", kind: "refused" },
+      detail:
+        "the proxy refused the credentials, or wants some (407): talking to http://provider.example through a proxy"
+    })
+    const strict = yield* proxy({ to: () => 1, refuse: 403 })
+    const blocked = yield* to("https://provider.example", {
+      proxy: Redacted.make(`http://user:${password}@127.0.0.1:${strict.port}`)
+    })
+    // Again, over the same pool: a refusal leaves nothing behind.
+    for (const ask of [blocked, blocked])
+      expect(shown(yield* Effect.flip(text(ask())))).toEqual({
+        reason: { _tag: "Network", kind: "refused" },
+        detail: "the proxy refused with 403: talking to https://provider.example through a proxy"
+      })
+    expect(strict.asked.length).toBe(2)
     const wrong = { proxy: Redacted.make(`socks5://user:${password}@127.0.0.1`) }
     expect(shown(yield* Effect.flip(to("https://provider.example", wrong)))).toMatchObject({
       reason: { _tag: "InvalidRequest" },

@@ -136,13 +136,14 @@ const packed = Layer.effect(
   })
 )
 
-/** A module of each package, beside its entry. */
-const deep = (name: string): ReadonlyArray<string> => {
-  const modules = Fs.readdirSync(join(root, "packages", name, "src")).filter(
-    (file) => /^[A-Z]\w*\.ts$/.test(file) // An executable runs when it is imported.
-  )
-  return modules.slice(0, 1).map((file) => `@echelon/${name}/${file.replace(/\.ts$/, "")}`)
-}
+/**
+ * Every module of a package beside its entry: `exports` lets each be imported. An executable would run, and a worker
+ * refuses to be anything else.
+ */
+const deep = (name: string): ReadonlyArray<string> =>
+  Fs.readdirSync(join(root, "packages", name, "src"))
+    .filter((file) => /^[A-Z]\w*(?<!Worker)\.ts$/.test(file))
+    .map((file) => `@echelon/${name}/${file.replace(/\.ts$/, "")}`)
 
 const specifiers = names.flatMap((name) => [`@echelon/${name}`, ...deep(name)])
 

@@ -237,7 +237,9 @@ export const contract: Contract = {
         outputConfig: {
           textFormat: {
             type: "json_schema",
-            structure: { jsonSchema: { name: "place", schema: JSON.stringify(schema) } }
+            structure: {
+              jsonSchema: { name: "place", schema: JSON.stringify({ ...schema, additionalProperties: false }) }
+            }
           }
         }
       }

@@ -4,7 +4,7 @@
  */
 import assert from "node:assert/strict"
 import type { LlmRequest } from "@echelon/core"
-import { Media } from "@echelon/providers"
+import { Lane, Media } from "@echelon/providers"
 import { Schema } from "effect"
 import type { Prompt } from "effect/ai"
 import * as ProtocolContract from "./ProtocolContract.ts"
@@ -154,7 +154,9 @@ export const pass = (contract: Contract, input: LlmRequest.Input): Passed => {
 // Samples
 // ---------------------------------------------------------------------------------------------------------------
 
-const schema = { type: "object", properties: { city: { type: "string" } }, required: ["city"] }
+const open = { type: "object", properties: { city: { type: "string" } }, required: ["city"] }
+const schema = { ...open, additionalProperties: false }
+const bounded = { ...schema, properties: { city: { type: "string", minLength: 2 } } }
 const tool = { name: "weather", description: "Tells it", parameters: schema }
 const png = "iVBORw0KGgo="
 
@@ -307,6 +309,8 @@ export const samples: ReadonlyArray<Sample> = [
     )
   ),
   same("Structured output", json({})),
+  same("A schema that lets objects have more properties", json({ schema: open })),
+  same("Bounds in a schema", json({ schema: bounded })),
   same("A schema's name", json({ name: "place" })),
   same("A strict schema", json({ strict: true })),
   same("Output limit", set({ maxOutputTokens: 500 })),
@@ -319,6 +323,11 @@ export const samples: ReadonlyArray<Sample> = [
   same("Presence penalty", set({ presencePenalty: 0.5 })),
   same("Frequency penalty", set({ frequencyPenalty: 0.5 })),
   same("How hard to think", set({ reasoningEffort: "low" })),
+  same("Not to think", set({ reasoningEffort: "none" })),
+  same(
+    "Refusals of earlier turns",
+    answered({ type: "text", text: "No.", options: { [Lane.ownerOf("openai-chat")]: { refusal: true } } })
+  ),
   same(
     "Reasoning of nobody in particular",
     answered({ type: "reasoning", text: "Hm" }, { type: "text", text: "Done." })
@@ -427,6 +436,10 @@ export const approximations: Readonly<Record<string, Readonly<Record<string, str
   },
   "Text behind a tool call of the same turn": {
     "OpenAI Chat Completions": "a turn's text stands before its calls"
+  },
+  "A schema that lets objects have more properties": {
+    "Anthropic Messages": "an object has the properties that its schema names",
+    "Bedrock Converse": "an object has the properties that its schema names"
   },
   "A schema's name": {
     "Anthropic Messages": "a schema has no name",
