@@ -26,6 +26,7 @@ import type * as InstanceFactory from "./InstanceFactory.ts"
 import * as Interpreter from "./Interpreter.ts"
 import * as Llm from "./Llm.ts"
 import * as LlmError from "./LlmError.ts"
+import * as Metrics from "./Metrics.ts"
 import * as Nearest from "./Nearest.ts"
 import type * as Reason from "./Reason.ts"
 import type * as StateChange from "./StateChange.ts"
@@ -202,6 +203,7 @@ const makeChecker = Effect.gen(function* () {
   const { registry } = interpreter
   const scope = yield* Scope.Scope
   const random = yield* Random.Random
+  const measured = Context.getOption(yield* Effect.context<never>(), Metrics.MetricsCollector)
   let waiting: (() => void) | undefined
   let isWoken = false
   let running = 0
@@ -252,12 +254,29 @@ const makeChecker = Effect.gen(function* () {
     } satisfies HealthEntry.Result
   })
 
+  /** Probes are in no other metric: they are nobody's requests. */
+  const measure = ({ plan, provider }: HealthEntry.Entry, { isListRefused, kind, reason }: HealthEntry.Result) => {
+    if (measured._tag === "None") return
+    const { add } = measured.value
+    const counted = (outcome: string) =>
+      add("echelon.probes", { "echelon.provider": provider, "echelon.outcome": outcome })
+    if (isListRefused) counted("failed")
+    counted(reason === undefined ? "completed" : "failed")
+    const usd = HealthProbes.costOf(kind, plan.model.prices)
+    if (usd > 0) add("echelon.probes.cost.usd", { "echelon.provider": provider }, usd)
+  }
+
   const run = (task: HealthEntry.Task): Effect.Effect<HealthEntry.Result> =>
     Effect.suspend(() => {
       const told = Deferred.makeUnsafe<HealthEntry.Result>()
       underway.set(task.entry, told)
       return probe(task).pipe(
-        Effect.tap((result) => Effect.sync(() => roster.finish(task, result, registry.now()))),
+        Effect.tap((result) =>
+          Effect.sync(() => {
+            measure(task.entry, result)
+            roster.finish(task, result, registry.now())
+          })
+        ),
         Effect.onExit((exit) => {
           underway.delete(task.entry)
           if (exit._tag === "Failure") roster.abandon(task, registry.now())

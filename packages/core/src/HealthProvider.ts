@@ -107,7 +107,9 @@ export const judge = (before: State, members: ReadonlyArray<Member>, now: number
     return { isDown: false, since: now, instances: [], message }
   }
   if (failing.length === 0 || answered !== undefined) return before
-  const used = members.filter(({ heardAt, isFailing }) => isFailing || (heardAt !== undefined && now - heardAt < idleAfter))
+  const used = members.filter(
+    ({ heardAt, isFailing }) => isFailing || (heardAt !== undefined && now - heardAt < idleAfter)
+  )
   const isUnreachable = failing.some(({ cause }) => cause?._tag === "Network")
   if (failing.length === 1 && used.length > 1 && !isUnreachable) return before
   return {

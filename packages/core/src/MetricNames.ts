@@ -339,6 +339,18 @@ export const catalogue = {
     description: "The most that a limit grants; absent when a provider did not say.",
     labels: limit
   },
+  "echelon.probes": {
+    kind: "counter",
+    unit: "{request}",
+    description: "Requests of health checks; they are in no other metric.",
+    labels: ["echelon.provider", "echelon.outcome"]
+  },
+  "echelon.probes.cost.usd": {
+    kind: "counter",
+    unit: "{USD}",
+    description: "What health checks may have cost, at most.",
+    labels: ["echelon.provider"]
+  },
   "echelon.reloads": {
     kind: "counter",
     unit: "{reload}",

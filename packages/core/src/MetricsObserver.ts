@@ -64,9 +64,7 @@ class Row {
   add(name: MetricNames.NameOf<"counter">, amount: number, extra: Extra = nothing, x = "", y = ""): void {
     const known = this.look(name, x, y)
     const series =
-      known === undefined
-        ? this.series.count(name, this.labelled(extra, x, y), this.open, this.isBeyond)
-        : known
+      known === undefined ? this.series.count(name, this.labelled(extra, x, y), this.open, this.isBeyond) : known
     if (known === undefined) this.keep(name, x, y, series)
     ;(series as MetricSeries.Count).add(amount)
   }
@@ -74,9 +72,7 @@ class Row {
   record(name: MetricNames.NameOf<"histogram">, value: number, extra: Extra = nothing, x = "", y = ""): void {
     const known = this.look(name, x, y)
     const series =
-      known === undefined
-        ? this.series.histogram(name, this.labelled(extra, x, y), this.open, this.isBeyond)
-        : known
+      known === undefined ? this.series.histogram(name, this.labelled(extra, x, y), this.open, this.isBeyond) : known
     if (known === undefined) this.keep(name, x, y, series)
     ;(series as MetricSeries.Histogram).record(value)
   }

@@ -12,6 +12,7 @@ import {
   type StateChange
 } from "@echelon/core"
 import * as HealthChecker from "@echelon/core/HealthChecker"
+import * as Metrics from "@echelon/core/Metrics"
 import { ScriptedLlm } from "@echelon/testing"
 import { expect, it } from "@effect/vitest"
 import { Clock, Duration, Effect, Exit, Fiber, Layer, Random, Redacted, Scope, Stream } from "effect"
@@ -307,6 +308,38 @@ it.effect("idle probes keep to their part of the budget, requests and money", ()
     // Lists cost nothing.
     expect((yield* hourly({ check: { maxCostPerHour: 0 } }, 1))[0]).toBeGreaterThan(20)
   })
+})
+
+it.effect("what probes ask and may cost is measured, where somebody measures", () => {
+  const scene = world()
+  const added: Array<unknown> = []
+  const collector = Layer.succeed(Metrics.MetricsCollector, {
+    snapshot: Effect.die("nobody reads"),
+    refresh: Effect.void,
+    add: (name, labels, amount = 1) => void added.push([name, labels, amount]),
+    registry: new Map()
+  })
+  return Effect.provide(
+    run(
+      pair(),
+      scene,
+      Effect.gen(function* () {
+        scene.unlisted.set("p", { _tag: "ModelNotFound" })
+        yield* (yield* health).check("a")
+        scene.failing.set("b", overloaded)
+        yield* (yield* health).check("b")
+        const by = (outcome: string) => ({ "echelon.provider": "p", "echelon.outcome": outcome })
+        expect(added).toEqual([
+          ["echelon.probes", by("failed"), 1],
+          ["echelon.probes", by("completed"), 1],
+          ["echelon.probes.cost.usd", { "echelon.provider": "p" }, 48e-6],
+          ["echelon.probes", by("failed"), 1],
+          ["echelon.probes.cost.usd", { "echelon.provider": "p" }, 48e-6]
+        ])
+      })
+    ),
+    collector
+  )
 })
 
 it.effect("a model without a price counts as a dear one", () => {

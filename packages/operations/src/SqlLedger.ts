@@ -165,8 +165,7 @@ export const make = Effect.fnUntraced(function* (driver: Driver, options: { read
   const { store, transaction } = driver
   const run = (operation: UsageLedger.UsageLedgerError["operation"], sql: string, params: ReadonlyArray<string> = []) =>
     Effect.map(transaction(operation, [{ sql, params }]), ([rows = []]) => rows)
-  if (!options.isReadOnly)
-    yield* transaction("open", schema(driver))
+  if (!options.isReadOnly) yield* transaction("open", schema(driver))
   const [meta] = yield* run("open", "SELECT value FROM echelon_usage_meta WHERE name = 'version'")
   if (Number(meta?.["value"]) !== version)
     return yield* new UsageLedger.UsageLedgerError({

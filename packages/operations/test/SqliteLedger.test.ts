@@ -5,7 +5,7 @@ import { join } from "node:path"
 import * as UsageLedger from "@echelon/core/UsageLedger"
 import * as SqliteLedger from "@echelon/operations/SqliteLedger"
 import { afterAll, expect, it } from "@effect/vitest"
-import { Effect, Logger } from "effect"
+import { Duration, Effect, Logger } from "effect"
 import { survivesKills } from "./support/killed.ts"
 import { durableContract, ledgerContract } from "./support/ledgerContract.ts"
 import { row } from "./support/ledgerRows.ts"
@@ -94,6 +94,24 @@ it.effect("a file that is deleted or put away while it is written is told, and w
     )
   ).pipe(Effect.provide(Logger.layer([Logger.make(({ message }) => void logged.push(String(message)))])))
 })
+
+it.live("a file that another process keeps locked holds the end up for a second", () =>
+  Effect.gen(function* () {
+    const path = file()
+    yield* within({ path }, () => Effect.void)
+    const { DatabaseSync } = yield* Effect.promise(() => import("node:sqlite"))
+    const other = new DatabaseSync(path)
+    const body = (ledger: UsageLedger.UsageLedger["Service"]) =>
+      Effect.gen(function* () {
+        other.exec("BEGIN IMMEDIATE")
+        expect((yield* Effect.timeoutOption(ledger.read({ by: [] }), "20 millis"))._tag).toBe("None")
+      })
+    const [elapsed] = yield* Effect.timed(within({ path }, body))
+    other.exec("ROLLBACK")
+    other.close()
+    expect(Duration.toMillis(elapsed)).toBeLessThan(4_000)
+  })
+)
 
 it.effect("what is no database, or of a later version, is told and left alone", () =>
   Effect.gen(function* () {
