@@ -12,10 +12,9 @@ import * as Control from "./Control.ts"
 import type * as Interpreter from "./Interpreter.ts"
 import * as Llm from "./Llm.ts"
 import type * as LlmEmbedding from "./LlmEmbedding.ts"
-import * as LlmError from "./LlmError.ts"
+import type * as LlmError from "./LlmError.ts"
 import type * as LlmReply from "./LlmReply.ts"
 import type * as LlmRequest from "./LlmRequest.ts"
-import * as MetadataCheck from "./MetadataCheck.ts"
 import type * as Part from "./Part.ts"
 import * as PoolManager from "./PoolManager.ts"
 import * as Router from "./Router.ts"
@@ -46,19 +45,15 @@ export class Orchestrator extends Context.Service<
   static readonly layer: Layer.Layer<Orchestrator, never, Router.Router> = Layer.effect(
     Orchestrator,
     Effect.map(Router.Router, ({ llm, refuse }) => {
-      // What is no request at all would go unseen by who watches requests.
-      const checked = ({ metadata }: Pick<LlmRequest.Input, "metadata">, stream: boolean) => {
-        const detail = metadata === undefined ? undefined : MetadataCheck.problem(metadata)
-        return detail === undefined
-          ? Effect.void
-          : refuse(LlmError.make({ reason: { _tag: "InvalidRequest" }, detail, route: [] }), stream)
-      }
-      const open = (input: LlmRequest.Input) => Effect.andThen(checked(input, true), Llm.open(llm, input))
+      // Every request has a route: what failed without one never became a request, and would go unseen.
+      const seen = <A, R>(isStream: boolean, answer: Effect.Effect<A, LlmError.LlmError, R>) =>
+        Effect.catch(answer, (error) => (error.route === undefined ? refuse(error, isStream) : Effect.fail(error)))
+      const open = (input: LlmRequest.Input) => seen(true, Llm.open(llm, input))
       return Orchestrator.of({
-        generate: (input) => Effect.andThen(checked(input, false), Llm.generate(llm, input)),
+        generate: (input) => seen(false, Llm.generate(llm, input)),
         stream: (input) => Stream.unwrap(Effect.map(open(input), ({ parts }) => parts)),
         open,
-        embed: (input) => Effect.andThen(checked(input, false), Llm.embed(llm, input)),
+        embed: (input) => seen(false, Llm.embed(llm, input)),
         llm
       })
     })

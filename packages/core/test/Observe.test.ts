@@ -7,6 +7,7 @@ import {
   Orchestrator,
   type Plan,
   Plans,
+  Route,
   Usage
 } from "@echelon/core"
 import { ScriptedLlm } from "@echelon/testing"
@@ -156,11 +157,12 @@ it.effect("what is no request at all is told too, without what was wrong in it",
         yield* Effect.flip(ask(wrong)),
         yield* Effect.flip(Stream.runDrain(Orchestrator.stream(input(wrong)))),
         yield* Effect.flip(Effect.scoped(Orchestrator.open(input(wrong)))),
-        yield* Effect.flip(Orchestrator.embed({ input: "hi", metadata: wrong }))
+        yield* Effect.flip(Orchestrator.embed({ input: "hi", metadata: wrong })),
+        yield* Effect.flip(Orchestrator.embed({ input: [] }))
       ]
       expect(new Set(errors.map(({ reason }) => reason._tag))).toEqual(new Set(["InvalidRequest"]))
       expect(told).toEqual(errors.flatMap(() => ["start router router", "end failed InvalidRequest"]))
-      expect(ended.map(({ id }) => id.startsWith("req_"))).toEqual([true, true, true, true])
+      expect(ended.map(({ id }) => id.startsWith("req_"))).toEqual(errors.map(() => true))
     })
   )
 )
@@ -204,14 +206,11 @@ it.effect("who stops listening hears nothing more, and without listeners nothing
 )
 
 it("usage and cost are summed over what was paid, and unknown is not 0", () => {
-  const attempt = (kind: "call" | "cache", cost: number | undefined) => ({
-    kind,
-    cost,
-    usage: Usage.estimated(1, 2),
-    outcome: "completed" as const
-  })
-  const of = (...attempts: ReadonlyArray<ReturnType<typeof attempt>>) =>
-    ({ attempts }) as unknown as Pick<Observation.Observation, "attempts">
+  const attempt = (kind: "call" | "cache", cost: number | undefined): Route.Open => {
+    const entry = Route.makeRecorder().begin({ kind, instance: "a", model: "m", echelon: undefined, now: 0 })
+    return Object.assign(entry, { cost, usage: Usage.estimated(1, 2), outcome: "completed" })
+  }
+  const of = (...attempts: ReadonlyArray<Route.Open>) => ({ attempts })
   expect(Observation.cost(of(attempt("call", 1), attempt("call", undefined), attempt("call", 2)))).toBe(3)
   expect(Observation.cost(of(attempt("call", undefined)))).toBeUndefined()
   expect(Observation.cost(of(attempt("cache", undefined)))).toBe(0)

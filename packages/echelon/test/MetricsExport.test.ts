@@ -300,8 +300,9 @@ it.live("a request that ends while all is shut down is in the last export", () =
   })
 )
 
-/** Lets sockets do their part. */
-const moment = Effect.promise(() => new Promise((resolve) => setTimeout(resolve, 2)))
+const turn = Effect.callback<void>((resume) => void setImmediate(() => resume(Effect.void)))
+/** Lets sockets do their part: they are looked at in every turn. */
+const moment = Effect.repeat(turn, { times: 100 })
 /** A second for every moment, until the scope closes. */
 const quickly = Effect.forkScoped(Effect.forever(Effect.andThen(moment, TestClock.adjust("1 second"))))
 const until = (isSo: () => boolean): Effect.Effect<void> => Effect.repeat(moment, { while: () => !isSo() })
