@@ -4,18 +4,16 @@
  */
 import { setFlagsFromString } from "node:v8"
 import { runInNewContext } from "node:vm"
-import { Clients, InstanceFactory, Interpreter, Llm, Orchestrator, type Plan, Plans } from "@echelon/core"
+import { Interpreter, Orchestrator, type Plan, Plans } from "@echelon/core"
 import * as Metrics from "@echelon/core/Metrics"
 import * as MetricsExport from "@echelon/echelon/MetricsExport"
 import * as Context from "effect/Context"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as ManagedRuntime from "effect/ManagedRuntime"
 import * as Metric from "effect/Metric"
 import { compare, micros, table, timed, times } from "./harness.ts"
-import * as Echelon from "./stacks/echelon.ts"
-import { operation } from "./stacks/operation.ts"
+import * as Watched from "./stacks/watched.ts"
 
 const provider = Plans.provider({ name: "p", kind: "bench" })
 const model = Plans.model({ model: "m", prices: { input: 1, output: 2 } })
@@ -32,24 +30,9 @@ const planOf = (settings: Partial<Plan.Metrics>): Plan.Root => ({
 
 /** A pool behind a wrapper, with metrics as the settings say. */
 const stack = async (settings: Partial<Plan.Metrics>, listens = false) => {
-  const provided = Layer.mergeAll(
-    Layer.succeed(InstanceFactory.InstanceFactory, {
-      make: ({ model: { prices }, name }) =>
-        Effect.succeed({
-          llm: Llm.make({ id: name, open: Echelon.open(operation), prices }),
-          probe: Effect.succeed(Duration.zero)
-        })
-    }),
-    Layer.succeed(Clients.Clients, { get: () => Effect.die(new Error("no direct clients here")) })
-  )
-  const listening = Layer.effectDiscard(
-    Effect.map(Interpreter.Interpreter, ({ registry }) => {
-      if (listens) registry.observers.add({ onEnd: () => undefined })
-    })
-  )
   const runtime = ManagedRuntime.make(
-    Layer.mergeAll(Orchestrator.layer, listening, Metrics.MetricsCollector.layer).pipe(
-      Layer.provideMerge(Layer.provide(Interpreter.Interpreter.layer(planOf(settings)), provided)),
+    Layer.mergeAll(Orchestrator.layer, Watched.listening(listens), Metrics.MetricsCollector.layer).pipe(
+      Layer.provideMerge(Layer.provide(Interpreter.Interpreter.layer(planOf(settings)), Watched.provided)),
       Layer.provideMerge(Layer.succeed(Metric.MetricRegistry, new Map()))
     )
   )

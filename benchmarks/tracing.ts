@@ -1,17 +1,15 @@
 /** What traces cost a request: switched off, on without a tracer, not sampled, as spans alone, and exported. */
 import { Worker } from "node:worker_threads"
-import { Clients, InstanceFactory, Interpreter, Llm, Orchestrator, type Plan, Plans } from "@echelon/core"
+import { Interpreter, Orchestrator, type Plan, Plans } from "@echelon/core"
 import * as Tracing from "@echelon/core/Tracing"
 import * as TracingExport from "@echelon/echelon/TracingExport"
 import * as Context from "effect/Context"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as ManagedRuntime from "effect/ManagedRuntime"
 import * as Tracer from "effect/Tracer"
 import { compare, micros, table, timed, times } from "./harness.ts"
-import * as Echelon from "./stacks/echelon.ts"
-import { operation } from "./stacks/operation.ts"
+import * as Watched from "./stacks/watched.ts"
 
 /** Takes what comes, in a thread of its own. */
 const collecting = `
@@ -45,24 +43,14 @@ interface Options {
 
 /** A pool behind a wrapper, with traces as the settings say. What is exported is sent before a round is over. */
 const stack = async ({ listens, tracer = Tracer.nativeTracer, tracing }: Options) => {
-  const provided = Layer.mergeAll(
-    Layer.succeed(InstanceFactory.InstanceFactory, {
-      make: ({ model: { prices }, name }) =>
-        Effect.succeed({
-          llm: Llm.make({ id: name, open: Echelon.open(operation), prices }),
-          probe: Effect.succeed(Duration.zero)
-        })
-    }),
-    Layer.succeed(Clients.Clients, { get: () => Effect.die(new Error("no direct clients here")) })
-  )
-  const listening = Layer.effectDiscard(
-    Effect.map(Interpreter.Interpreter, ({ registry }) => {
-      if (listens === true) registry.observers.add({ onEnd: () => undefined })
-    })
-  )
   const runtime = ManagedRuntime.make(
-    Layer.mergeAll(Orchestrator.layer, Tracing.layer, listening, TracingExport.TracingExport.layerFollowing).pipe(
-      Layer.provideMerge(Layer.provide(Interpreter.Interpreter.layer(planOf(tracing)), provided)),
+    Layer.mergeAll(
+      Orchestrator.layer,
+      Tracing.layer,
+      Watched.listening(listens === true),
+      TracingExport.TracingExport.layerFollowing
+    ).pipe(
+      Layer.provideMerge(Layer.provide(Interpreter.Interpreter.layer(planOf(tracing)), Watched.provided)),
       Layer.provideMerge(TracingExport.TracingExport.layer)
     )
   )

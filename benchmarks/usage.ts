@@ -2,28 +2,16 @@
 import { mkdtempSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import {
-  Clients,
-  InstanceFactory,
-  Interpreter,
-  Llm,
-  type Observation,
-  Orchestrator,
-  type Plan,
-  Plans,
-  type Route
-} from "@echelon/core"
+import { Interpreter, type Observation, Orchestrator, type Plan, Plans, type Route } from "@echelon/core"
 import * as SpendGuard from "@echelon/core/SpendGuard"
 import * as UsageMeter from "@echelon/core/UsageMeter"
 import * as UsageStore from "@echelon/operations/UsageStore"
 import * as Context from "effect/Context"
-import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as ManagedRuntime from "effect/ManagedRuntime"
 import { compare, micros, table, timed, times } from "./harness.ts"
-import * as Echelon from "./stacks/echelon.ts"
-import { operation } from "./stacks/operation.ts"
+import * as Watched from "./stacks/watched.ts"
 
 const folder = () => mkdtempSync(join(tmpdir(), "echelon-bench-usage-"))
 
@@ -43,28 +31,13 @@ const planOf = (usage: Partial<Plan.Accounting>): Plan.Root => ({
 /** A pool behind a wrapper, with accounting as the settings say. */
 const stack = async (usage: Partial<Plan.Accounting>, listens = false) => {
   const plan = planOf(usage)
-  const provided = Layer.mergeAll(
-    Layer.succeed(InstanceFactory.InstanceFactory, {
-      make: ({ model: { prices }, name }) =>
-        Effect.succeed({
-          llm: Llm.make({ id: name, open: Echelon.open(operation), prices }),
-          probe: Effect.succeed(Duration.zero)
-        })
-    }),
-    Layer.succeed(Clients.Clients, { get: () => Effect.die(new Error("no direct clients here")) })
-  )
-  const listening = Layer.effectDiscard(
-    Effect.map(Interpreter.Interpreter, ({ registry }) => {
-      if (listens) registry.observers.add({ onEnd: () => undefined })
-    })
-  )
   const services = Layer.mergeAll(
     Orchestrator.layer,
-    listening,
+    Watched.listening(listens),
     UsageMeter.UsageMeter.layerObserving,
     SpendGuard.SpendGuard.layer
   ).pipe(
-    Layer.provideMerge(Layer.provide(Interpreter.Interpreter.layer(plan), provided)),
+    Layer.provideMerge(Layer.provide(Interpreter.Interpreter.layer(plan), Watched.provided)),
     Layer.provideMerge(UsageStore.layer(plan.usage))
   )
   const runtime = ManagedRuntime.make(services)
